@@ -1,0 +1,43 @@
+"""Rebuild the study: `snakemake --cores N`; one figure: `snakemake --cores N fig_<stem>`."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/archive.smk"
+include: f"workflow/rules/corpus_{config['corpus']['source']}.smk"
+include: f"workflow/rules/registry_{config['registry']['source']}.smk"
+include: f"workflow/rules/bases_{config['bases']['source']}.smk"
+include: f"workflow/rules/strategies_{config['strategies']['source']}.smk"
+include: "workflow/rules/similarity.smk"
+include: "workflow/rules/queries.smk"
+include: f"workflow/rules/pulls_{config['pulls']['source']}.smk"
+include: "workflow/rules/pulls.smk"
+include: "workflow/rules/figures_pulls.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/paper.smk"
+
+
+rule all:
+    """The whole study: every figure, every table and the verdict on every claim."""
+    default_target: True
+    input:
+        # What lies between is named too: else a run that was killed while it made a table anew
+        # would leave what was computed from the old one.
+        stages=[path for stage in STAGES for path in stage_tables(stage).values()],
+        views=[file for files in VIEWS.values() for file in files],
+        embeddings=EMBEDDINGS,
+        queries=[query_result(sql.stem) for sql in sorted(Path(SQL).glob("*.sql"))],
+        tables=TABLES,
+        figures=FIGURES,
+        claims=f"{RESULTS}/claims.csv",
+
+
+onerror:
+    # The last lines on the screen say what to do; Snakemake's own stand above.
+    show_errors(RESULTS)

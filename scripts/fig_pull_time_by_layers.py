@@ -1,0 +1,8 @@
+"""Draw fig_pull_time_by_layers."""
+
+from pullstudy.errors import report_to
+from pullstudy.figures.output import draw_files
+from pullstudy.figures.pulls import draw_layers
+
+with report_to(snakemake.log[0]):
+    draw_files(draw_layers, dict(snakemake.input.items()), dict(snakemake.output.items()))

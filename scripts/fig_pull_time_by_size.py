@@ -1,0 +1,8 @@
+"""Draw fig_pull_time_by_size."""
+
+from pullstudy.errors import report_to
+from pullstudy.figures.output import draw_files
+from pullstudy.figures.pulls import draw_sizes
+
+with report_to(snakemake.log[0]):
+    draw_files(draw_sizes, dict(snakemake.input.items()), dict(snakemake.output.items()))

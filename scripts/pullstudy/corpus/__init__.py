@@ -1,0 +1,1 @@
+"""Live sources of Dockerfiles: which repositories there are, and their Dockerfiles."""

@@ -1,0 +1,1 @@
+"""Style and drawing: data frames in, figures out."""

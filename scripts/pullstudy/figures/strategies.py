@@ -1,0 +1,82 @@
+"""What ways of building a set of images share, and what pulling them takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pullstudy.figures.style import (
+    COLOURS,
+    PUBLISHED,
+    RIGHT,
+    bytes_axis,
+    make_figure,
+    percent_axis,
+)
+
+CACHES = {
+    "all": ("all layers are kept", COLOURS[0]),
+    "previous": ("only those of the image before", COLOURS[1]),
+    "nothing": ("nothing is kept", COLOURS[2]),
+}
+ORDERS = {"best": "-", "worst": "--"}
+
+
+def draw_build_strategies(strategies: pd.DataFrame) -> Figure:
+    """Share of layers and bytes that are pulled anew, and Jaccard similarity, by container set."""
+    places = np.arange(len(strategies))
+    figure, (left, right) = make_figure(3.2, columns=2)
+    for shift, column, label, colour in (
+        (-0.27, "unique_percent_as_published", "of layers, as published", PUBLISHED),
+        (0.0, "unique_percent", "of layers, once per image", RIGHT),
+        (0.27, "unique_bytes_percent", "of bytes", COLOURS[2]),
+    ):
+        bars = left.bar(places + shift, strategies[column], 0.25, color=colour, label=label)
+        left.bar_label(bars, fmt="{:.0f}", padding=2, fontsize=7)
+    left.set(ylim=(0, 108), title="pulled anew")
+    left.yaxis.set_major_formatter(percent_axis())
+    left.set_ylabel("share of what all images hold")
+    for shift, mean, deviation, label, colour in (
+        (-0.1, "jaccard_mean_as_published", "jaccard_sd_as_published", "as published", PUBLISHED),
+        (0.1, "jaccard_mean", "jaccard_sd", "different images only", RIGHT),
+    ):
+        right.errorbar(
+            places + shift, strategies[mean], strategies[deviation], fmt="o", color=colour,
+            capsize=3, label=label,
+        )  # fmt: skip
+    right.set(ylabel="Jaccard: mean, s.d.", title="shared")
+    for axes in (left, right):
+        axes.set_xticks(places, [name.replace("-", "-\n") for name in strategies["set_name"]])
+        axes.grid(visible=False, axis="x")
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17))
+    right.set_xlim(-0.5, len(strategies) - 0.5)
+    return figure
+
+
+def draw_pull_orders(orders: pd.DataFrame) -> Figure:
+    """Bytes pulled until the n-th image runs, by what the node keeps and by the order."""
+    sets = orders["set_name"].unique()
+    figure, columns = make_figure(3.4, columns=len(sets))
+    for axes, name in zip(columns, sets, strict=True):
+        of_set = orders[orders["set_name"] == name]
+        for (cache, order), rows in of_set.groupby(["cache", "order"], observed=True):
+            axes.plot(
+                rows["position"],
+                rows["cumulative_bytes"],
+                ORDERS[order],
+                color=CACHES[cache][1],
+                linewidth=1.4,
+            )
+        axes.set(title=name, xlabel="images run")
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(bytes_axis())
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    columns[0].set_ylabel("bytes pulled so far")
+    for label, colour in CACHES.values():
+        columns[0].plot([], [], color=colour, label=label)
+    for order, line in ORDERS.items():
+        columns[0].plot([], [], line, color="black", label=f"{order} order")
+    figure.legend(frameon=False, loc="outside upper center", ncols=3)
+    return figure

@@ -1,0 +1,1 @@
+"""What registries hold: manifests and configs as documents and as tables."""

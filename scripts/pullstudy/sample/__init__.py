@@ -1,0 +1,1 @@
+"""The sample study: a small made-up ecosystem, drawn with a seed from `resources/sample`."""

@@ -1,0 +1,127 @@
+# Config, paths and the digest of the code behind each rule.
+
+import sys
+import time
+from pathlib import Path
+
+# The package works uninstalled too, as it does for a module user of this workflow.
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from pullstudy.code import digest_code
+from pullstudy.errors import ConfigError
+from pullstudy.query import list_views
+from pullstudy.schemas import check_document
+
+try:
+    check_document(config, Path("workflow/schemas/config.schema.json"), "config")
+except ConfigError as exc:
+    sys.exit(f"pullstudy: {exc}")
+
+STARTED = time.time()
+RESULTS = f"results/{config['study']}"
+SQL = "workflow/sql"
+
+# Which tables each stage makes, whatever its source.
+STAGES = {
+    "corpus": ["dockerfiles", "instructions", "stages", "failures", "coverage"],
+    "registry": [
+        "tags",
+        "images",
+        "layers",
+        "history",
+        "subset",
+        "failures",
+        "coverage",
+    ],
+    "bases": ["bases", "failures", "coverage"],
+    "strategies": ["container_sets", "failures", "coverage"],
+    "histograms": ["published_cosine", "failures", "coverage"],
+    "pulls": ["pulls", "nodes", "jobs", "pull_images", "dropped", "coverage"],
+    "comparisons": ["comparisons", "trends", "spreads"],
+    "model": ["extrapolations", "model_parameters", "model_errors"],
+}
+# Tables that are made from those of the stages: the files of each, filled in by their rules.
+VIEWS: dict[str, list[str]] = {}
+
+
+wildcard_constraints:
+    query="(?!tab_)[a-z0-9_]+",
+    table="tab_[a-z0-9_]+",
+
+
+def code_digest(script: str) -> str:
+    """Digest the adapter `scripts/<script>` and the package modules that it runs on."""
+    return digest_code(Path("scripts") / script)
+
+
+def stage_tables(stage: str, *names: str) -> dict[str, str]:
+    """Paths of the tables of a stage, by name; of the given names only, when there are any."""
+    return {
+        name: f"{RESULTS}/tables/{stage}/{name}.parquet"
+        for name in names or STAGES[stage]
+    }
+
+
+def log_of(job: str) -> str:
+    """Where a job writes what it did and why it failed."""
+    return f"{RESULTS}/logs/{job}.log"
+
+
+def benchmark_of(job: str) -> str:
+    """Where the time and memory of a job are written."""
+    return f"{RESULTS}/benchmarks/{job}.tsv"
+
+
+def query_result(query: str) -> str:
+    """The rows of `workflow/sql/<query>.sql` in this study."""
+    return f"{RESULTS}/queries/{query}.parquet"
+
+
+def view_files(view: str) -> list[str]:
+    """The files behind a view: a table, from every stage that makes it, or another query."""
+    tables = [
+        stage_tables(stage, view)[view] for stage in STAGES if view in STAGES[stage]
+    ]
+    return tables or VIEWS.get(view) or [query_result(view)]
+
+
+def views_of(query: str) -> dict[str, list[str]]:
+    """The files behind each view that a query reads, by the view's name."""
+    return {view: view_files(view) for view in list_views(Path(f"{SQL}/{query}.sql"))}
+
+
+def figure_files(stem: str, category: str) -> dict[str, str]:
+    """A figure's PDF and PNG; the PNG stands in the report."""
+    path = f"{RESULTS}/figures/{stem}"
+    caption = f"../report/{stem}.rst"
+    return {
+        "pdf": f"{path}.pdf",
+        "png": report(f"{path}.png", caption=caption, category=category),
+    }
+
+
+def number_shard(scatteritem: str) -> dict[str, int]:
+    """Which shard of how many: `2-of-4` is shard 1 of 4, counted from 0."""
+    number, shards = map(int, scatteritem.split("-of-"))
+    return {"shard": number - 1, "shards": shards}
+
+
+def memory_for(per_input: float):
+    """Memory of a job in MB: so many times its input and what Python takes; more on each retry."""
+    return lambda wildcards, input, attempt: int(
+        attempt * (800 + per_input * input.size_mb)
+    )
+
+
+def minutes_for(per_gigabyte: float):
+    """Time limit of a job in minutes by the size of its input; more on each retry."""
+    return lambda wildcards, input, attempt: int(
+        attempt * (10 + per_gigabyte * input.size_mb / 1000)
+    )
+
+
+def show_errors(results: str) -> None:
+    """Print the one-line errors that jobs of this run left in their logs."""
+    for log in sorted(Path(results, "logs").rglob("*.log")):
+        if log.stat().st_mtime >= STARTED and log.read_text().startswith("pullstudy: "):
+            print(log.read_text(), end="", file=sys.stderr)
