@@ -87,6 +87,7 @@ seed: 4
     assert [row["compressed_bytes"] for row in rows] == [300_000, 500_000]
     assert [row["percentile"] for row in rows] == [None, 50.0]
     assert rows[1] | {"digest": "", "uncompressed_bytes": 0} == {
+        "study": "study",
         "name": "3-layers-size-500000-bytes-estargz",
         "tag": "3-layers-size-500000-bytes-estargz",
         "copy": 1,
