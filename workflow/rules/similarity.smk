@@ -150,8 +150,8 @@ rule count_cosine_shard:
     resources:
         # Vectors as read, sorted for equal ones, and as unit vectors.
         mem_mb=memory_for(8),
-        # Pairs grow with the square of the input: this suffices for a gigabyte of vectors.
-        runtime=minutes_for(200),
+        # Pairs grow with the square of the input: a gigabyte of vectors has 3.5e11.
+        runtime=minutes_for(200, power=2),
     params:
         code=code_digest("count_cosine_shard.py"),
         centred=lambda wildcards: CORPORA[wildcards.corpus].is_centred,
