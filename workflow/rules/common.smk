@@ -34,7 +34,7 @@ STAGES = {
         "coverage",
     ],
     "bases": ["bases", "failures", "coverage"],
-    "strategies": ["container_sets", "failures", "coverage"],
+    "strategies": ["container_sets", "container_images", "failures", "coverage"],
     "histograms": ["published_cosine", "failures", "coverage"],
     "pulls": ["pulls", "nodes", "jobs", "pull_images", "dropped", "coverage"],
     "comparisons": ["comparisons", "trends", "spreads"],

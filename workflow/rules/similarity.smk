@@ -47,6 +47,7 @@ VIEWS |= {
     "image_neighbours": [f"{SIMILARITY}/image_neighbours.parquet"],
     "build_strategies": [f"{SIMILARITY}/build_strategies.parquet"],
     "pull_orders": [f"{SIMILARITY}/pull_orders.parquet"],
+    "image_comparisons": [f"{SIMILARITY}/image_comparisons.parquet"],
 }
 # Tables between a corpus and its histogram, which no query reads.
 EMBEDDINGS = [
@@ -287,3 +288,20 @@ rule compare_strategies:
         code=code_digest("compare_strategies.py"),
     script:
         "../../scripts/compare_strategies.py"
+
+
+rule compare_images:
+    """How far the images of each container set are the same, level by level."""
+    input:
+        container_sets=view_files("container_sets")[0],
+        container_images=view_files("container_images")[0],
+    output:
+        image_comparisons=f"{SIMILARITY}/image_comparisons.parquet",
+    log:
+        log_of("compare_images"),
+    conda:
+        "../../environment.yml"
+    params:
+        code=code_digest("compare_images.py"),
+    script:
+        "../../scripts/compare_images.py"
