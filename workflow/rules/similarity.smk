@@ -78,8 +78,8 @@ rule write_documents:
     conda:
         "../../environment.yml"
     resources:
-        # A digest per unique text is kept, and DuckDB sorts; compressed tables grow some 20 times.
-        mem_mb=memory_for(20),
+        # A digest per unique text is kept, and DuckDB sorts; compressed text grows some 90 times.
+        mem_mb=memory_for(100),
         runtime=minutes_for(100),
     params:
         code=code_digest("write_documents.py"),

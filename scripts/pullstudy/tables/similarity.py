@@ -93,9 +93,7 @@ SIMILARITY_TABLES = (
         "corpus_vectors",
         "one corpus, with what its cosine histogram was counted from",
         Column("corpus", LABEL, "unique_layers, images, dockerfiles, …"),
-        Column(
-            "texts", INT64, "texts it was made from, equal ones each time"
-        ),
+        Column("texts", INT64, "texts it was made from, equal ones each time"),
         Column("documents", INT64, "documents of the corpus"),
         Column("empty_documents", INT64, "of these, without any word of the embedding: in no pair"),
         Column("distinct_vectors", INT64, "distinct vectors of the others"),
