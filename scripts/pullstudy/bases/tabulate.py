@@ -90,13 +90,18 @@ def _read_sets(layers: Path, images: Path) -> dict[str, list[ImageParts]]:
     return sets
 
 
+def describe_failure(stage: str, name: str, error: PullstudyError) -> Row:
+    """Make the row of `failures` of an image that could not be had."""
+    if isinstance(error, RequestFailed):
+        return stage, name, None, error.status, error.reason, str(error)
+    is_invalid = isinstance(error, InvalidReference)
+    reason = "invalid_reference" if is_invalid else "unreadable_image"
+    return stage, name, None, None, reason, str(error)
+
+
 def _failures_of(name: str, result: Classification | PullstudyError) -> Iterator[Row]:
-    if isinstance(result, RequestFailed):
-        yield "bases", name, None, result.status, result.reason, str(result)
-    elif isinstance(result, InvalidReference):
-        yield "bases", name, None, None, "invalid_reference", str(result)
-    elif isinstance(result, PullstudyError):
-        yield "bases", name, None, None, "unreadable_image", str(result)
+    if isinstance(result, PullstudyError):
+        yield describe_failure("bases", name, result)
     elif result.best is None:
         detail = f"none of its {result.image_paths} paths is in the database"
         yield "bases", name, None, None, _NO_KNOWN_PATH, detail
