@@ -40,6 +40,13 @@ rule all:
         claims=f"{RESULTS}/claims.csv",
 
 
+# Who asks for time is heavy, and goes to the cluster where there is one. All others stay beside
+# Snakemake: a queue would cost more than they do, and what downloads needs a way out.
+workflow.localrules(
+    *(rule.name for rule in workflow.rules if "runtime" not in rule.resources)
+)
+
+
 onerror:
     # The last lines on the screen say what to do; Snakemake's own stand above.
     show_errors(RESULTS)

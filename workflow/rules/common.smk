@@ -34,7 +34,7 @@ STAGES = {
         "coverage",
     ],
     "bases": ["bases", "failures", "coverage"],
-    "strategies": ["container_sets", "failures", "coverage"],
+    "strategies": ["container_sets", "container_images", "failures", "coverage"],
     "histograms": ["published_cosine", "failures", "coverage"],
     "pulls": ["pulls", "nodes", "jobs", "pull_images", "dropped", "coverage"],
     "comparisons": ["comparisons", "trends", "spreads"],
@@ -107,16 +107,17 @@ def number_shard(scatteritem: str) -> dict[str, int]:
 
 
 def memory_for(per_input: float):
-    """Memory of a job in MB: so many times its input and what Python takes; more on each retry."""
+    """Memory of a job in MB: so many times its input, and 1,200 for what runs; more on each retry."""
+    # On a cluster Snakemake itself runs twice beside the step, in some 200 MB each time.
     return lambda wildcards, input, attempt: int(
-        attempt * (800 + per_input * input.size_mb)
+        attempt * (1200 + per_input * input.size_mb)
     )
 
 
-def minutes_for(per_gigabyte: float):
-    """Time limit of a job in minutes by the size of its input; more on each retry."""
+def minutes_for(per_gigabyte: float, power: int = 1):
+    """Time limit of a job in minutes by the power of its input in GB; more on each retry."""
     return lambda wildcards, input, attempt: int(
-        attempt * (10 + per_gigabyte * input.size_mb / 1000)
+        attempt * (10 + per_gigabyte * (input.size_mb / 1000) ** power)
     )
 
 

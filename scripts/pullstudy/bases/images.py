@@ -62,8 +62,13 @@ class _RootFs(msgspec.Struct):
     diff_ids: list[str] = []
 
 
+class _Step(msgspec.Struct):
+    created_by: str | None = None
+
+
 class _Config(msgspec.Struct):
     rootfs: _RootFs = msgspec.field(default_factory=_RootFs)
+    history: list[_Step] | None = None
 
 
 class BlobSource(Protocol):
@@ -80,7 +85,8 @@ class BlobSource(Protocol):
 class Image:
     """One image for one platform, by its verified manifest.
 
-    name: as it was asked for. diff_ids: digests of the unpacked layers, as its config says.
+    name: as it was asked for. diff_ids: digests of the unpacked layers, and commands: what made
+    them, both as its config says.
     """
 
     name: str
@@ -88,6 +94,7 @@ class Image:
     config_digest: str
     layers: tuple[LayerDescriptor, ...]
     diff_ids: tuple[str, ...]
+    commands: tuple[str, ...]
     blobs: BlobSource
 
 
@@ -162,6 +169,7 @@ class ImageFinder:
             manifest.config.digest,
             tuple(manifest.layers),
             tuple(config.rootfs.diff_ids),
+            tuple(step.created_by for step in config.history or () if step.created_by is not None),
             blobs,
         )
 

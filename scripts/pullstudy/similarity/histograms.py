@@ -77,7 +77,8 @@ def gather_cosine_histogram(shards: Sequence[Path], vectors: Path, corpus: str, 
 
 def summarise_vectors(documents: Path, vectors: Path, corpus: str, path: Path) -> None:
     """Write how many documents of a corpus have a vector, and how many differ: `corpus_vectors`."""
-    total = pq.read_metadata(documents).num_rows
+    copies = pq.read_table(documents, columns=["copies"])["copies"].to_numpy()
+    total = len(copies)
     embedded = pq.read_metadata(vectors).num_rows
     try:
         distinct = len(group_identical(read_vectors(vectors)[1])[0])
@@ -88,6 +89,7 @@ def summarise_vectors(documents: Path, vectors: Path, corpus: str, path: Path) -
         path,
         {
             "corpus": [corpus],
+            "texts": [int(copies.sum())],
             "documents": [total],
             "empty_documents": [total - embedded],
             "distinct_vectors": [distinct],

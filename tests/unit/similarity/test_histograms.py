@@ -78,11 +78,12 @@ def test_a_corpus_says_how_many_documents_are_in_no_pair(
 ) -> None:
     path, rows = vectors
     documents = tmp_path / "documents.parquet"
-    pq.write_table(pa.table({"document_id": range(len(rows) + 5)}), documents)
+    pq.write_table(pa.table({"copies": [1] * len(rows) + [3] * 5}), documents)
     summarise_vectors(documents, path, "images", tmp_path / "summary.parquet")
     assert pq.read_table(tmp_path / "summary.parquet").to_pylist() == [
         {
             "corpus": "images",
+            "texts": len(rows) + 15,
             "documents": len(rows) + 5,
             "empty_documents": 5,
             "distinct_vectors": 1600,
