@@ -40,6 +40,7 @@ SUBJECTS = [
     "craft",
     "pulls",
     "cost",
+    "inspection",
     "claims",
     "figures",
     "cli",

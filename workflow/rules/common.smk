@@ -39,6 +39,7 @@ STAGES = {
     "pulls": ["pulls", "nodes", "jobs", "pull_images", "dropped", "coverage"],
     "comparisons": ["comparisons", "trends", "spreads"],
     "model": ["extrapolations", "model_parameters", "model_errors"],
+    "cost": ["costs"],
 }
 # Tables that are made from those of the stages: the files of each, filled in by their rules.
 VIEWS: dict[str, list[str]] = {}
