@@ -17,6 +17,8 @@ from pullstudy.inspection.sharing import distinct_bytes
 # Of more images each has one line.
 _BLOCKS_MAX = 4
 _DAYS_PER_YEAR = 365.25
+# What stands before the command that made a layer.
+_NUMBERS_WIDTH = 25
 
 
 def print_inspections(
@@ -54,7 +56,7 @@ def _print_block(console: Console, inspection: Inspection, plan: PullPlan, layer
     console.print(facts)
     if layers and inspection.layers:
         console.print()
-        console.print(_tabulate_layers(inspection, layers))
+        console.print(_tabulate_layers(inspection, layers, console.width))
     if inspection.broken:
         console.print()
         console.print(_tabulate_practices(inspection))
@@ -126,25 +128,30 @@ def _say_cost(cost: PullCost, inspection: Inspection, plan: PullPlan) -> str:
     return f"{times}{money}{where} at {speed}{source}"
 
 
-def _tabulate_layers(inspection: Inspection, most: int) -> Table:
+def _tabulate_layers(inspection: Inspection, most: int, width: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
-    # What is cut where there is little room is the command.
-    for title, width in (("layer", 5), ("size", 7), ("share", 5)):
-        table.add_column(title, justify="right", min_width=width, header_style="cyan")
-    table.add_column("made by", no_wrap=True, overflow="ellipsis", header_style="cyan")
+    for title in ("layer", "size", "share"):
+        table.add_column(title, justify="right", no_wrap=True, header_style="cyan")
+    table.add_column("made by", no_wrap=True, header_style="cyan")
     for layer in inspection.largest[:most]:
         share = layer.size_bytes / inspection.size_bytes if inspection.size_bytes else 0.0
         table.add_row(
             str(layer.number),
             say_bytes(layer.size_bytes),
             f"{100 * share:.0f} %",
-            Text(layer.command or "not recorded"),
+            _cut(layer.command or "not recorded", width - _NUMBERS_WIDTH),
         )
     left = inspection.largest[most:]
     if left:
         size = sum(layer.size_bytes for layer in left)
         table.add_row("", say_bytes(size), "", Text(f"{len(left)} smaller layers", style="dim"))
     return table
+
+
+def _cut(text: str, width: int) -> Text:
+    cut = Text(text)
+    cut.truncate(width, overflow="ellipsis")
+    return cut
 
 
 def _tabulate_practices(inspection: Inspection) -> Table:

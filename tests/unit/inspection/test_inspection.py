@@ -122,21 +122,21 @@ def test_compressions(media_type: str, compression: str | None) -> None:
 
 
 def test_shares_by_digest_and_by_chain() -> None:
-    base = layers_of(make_image(("ADD x /", 90), ("RUN a", 5)))
-    image = layers_of(make_image(("ADD x /", 90), ("RUN a", 5), ("RUN b", 7)))
-    other = layers_of(make_image(("ADD y /", 1), ("RUN a", 5)))
+    base = layers_of(make_image(("ADD x /", 90), ("RUN a", 50)))
+    image = layers_of(make_image(("ADD x /", 90), ("RUN a", 50), ("RUN b", 70)))
+    other = layers_of(make_image(("ADD y /", 1), ("RUN a", 50)))
     share = share_digests(image, "base", base)
-    assert (share.layers, share.size_bytes, share.is_base) == (2, 95, True)
+    assert (share.layers, share.size_bytes, share.is_base) == (2, 140, True)
     share = share_digests(image, "other", other)
-    assert (share.layers, share.size_bytes, share.is_base) == (1, 5, False)
+    assert (share.layers, share.size_bytes, share.is_base) == (1, 50, False)
     # Docker keeps chains: a layer above a different one is not there.
     chain = LocalImage("local", tuple(str(layer.diff_id) for layer in other))
     assert share_local(image, chain).layers == 0
     chain = LocalImage("local", tuple(str(layer.diff_id) for layer in base))
-    assert share_local(image, chain).size_bytes == 95
-    assert missing_bytes(image, {}, []) == 102
-    assert missing_bytes(image, {"other": other}, []) == 97
-    assert missing_bytes(image, {}, [chain]) == 7
+    assert share_local(image, chain).size_bytes == 140
+    assert missing_bytes(image, {}, []) == 210
+    assert missing_bytes(image, {"other": other}, []) == 160
+    assert missing_bytes(image, {}, [chain]) == 70
 
 
 def test_the_base_is_declared_seen_or_guessed() -> None:
