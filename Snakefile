@@ -26,7 +26,7 @@ include: "workflow/rules/paper.smk"
 
 
 rule all:
-    """The whole study: every figure, every table and the verdict on every claim."""
+    """The whole study: every figure and table, the verdict on every claim, and the paper."""
     default_target: True
     input:
         # What lies between is named too: else a run that was killed while it made a table anew
@@ -38,6 +38,8 @@ rule all:
         tables=TABLES,
         figures=FIGURES,
         claims=f"{RESULTS}/claims.csv",
+        paper=f"{RESULTS}/paper.pdf",
+        provenance=f"{RESULTS}/provenance.json",
 
 
 onerror:

@@ -43,6 +43,8 @@ SUBJECTS = [
     "inspection",
     "claims",
     "figures",
+    "provenance",
+    "paper",
     "cli",
 ]
 
