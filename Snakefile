@@ -20,13 +20,15 @@ include: "workflow/rules/craft.smk"
 include: f"workflow/rules/craft_{config['craft']['output']}.smk"
 include: f"workflow/rules/pulls_{config['pulls']['source']}.smk"
 include: "workflow/rules/pulls.smk"
+include: "workflow/rules/cost.smk"
 include: "workflow/rules/figures_pulls.smk"
+include: "workflow/rules/figures_cost.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/paper.smk"
 
 
 rule all:
-    """The whole study: every figure, every table and the verdict on every claim."""
+    """The whole study: every figure and table, the verdict on every claim, and the paper."""
     default_target: True
     input:
         # What lies between is named too: else a run that was killed while it made a table anew
@@ -38,6 +40,8 @@ rule all:
         tables=TABLES,
         figures=FIGURES,
         claims=f"{RESULTS}/claims.csv",
+        paper=f"{RESULTS}/paper.pdf",
+        provenance=f"{RESULTS}/provenance.json",
 
 
 # Who asks for time is heavy, and goes to the cluster where there is one. All others stay beside

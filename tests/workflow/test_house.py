@@ -40,8 +40,11 @@ SUBJECTS = [
     "craft",
     "pulls",
     "cost",
+    "inspection",
     "claims",
     "figures",
+    "provenance",
+    "paper",
     "cli",
 ]
 

@@ -39,9 +39,14 @@ STAGES = {
     "pulls": ["pulls", "nodes", "jobs", "pull_images", "dropped", "coverage"],
     "comparisons": ["comparisons", "trends", "spreads"],
     "model": ["extrapolations", "model_parameters", "model_errors"],
+    "cost": ["costs"],
 }
 # Tables that are made from those of the stages: the files of each, filled in by their rules.
 VIEWS: dict[str, list[str]] = {}
+# What the study takes from a source of its choice.
+SOURCES = ["corpus", "registry", "bases", "strategies", "pulls"]
+# Part of the paper that each figure belongs to, by the figure's stem.
+FIGURE_CATEGORIES: dict[str, str] = {}
 
 
 wildcard_constraints:
@@ -91,12 +96,14 @@ def views_of(query: str) -> dict[str, list[str]]:
 
 
 def figure_files(stem: str, category: str) -> dict[str, str]:
-    """A figure's PDF and PNG; the PNG stands in the report."""
+    """A figure's PDF and PNG; the PNG stands in the report, the PDF in the paper."""
+    FIGURE_CATEGORIES[stem] = category
     path = f"{RESULTS}/figures/{stem}"
     caption = f"../report/{stem}.rst"
+    labels = {"figure": stem.removeprefix("fig_").replace("_", " ")}
     return {
         "pdf": f"{path}.pdf",
-        "png": report(f"{path}.png", caption=caption, category=category),
+        "png": report(f"{path}.png", caption=caption, category=category, labels=labels),
     }
 
 

@@ -6,11 +6,9 @@ Sources: OCI image specification 1.1 (manifest, index, image layout), Docker ima
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Protocol
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -18,11 +16,10 @@ import msgspec
 from pullstudy.bases.layout import LayoutFolder, split_layout_name
 from pullstudy.errors import ImageError
 from pullstudy.naming import is_digest, parse_reference
-from pullstudy.registry.auth import Authenticator
 from pullstudy.registry.blobs import BlobReader
 from pullstudy.registry.bodies import Receive
 from pullstudy.registry.client import RegistryClient
-from pullstudy.registry.credentials import read_docker_config
+from pullstudy.registry.connect import connect
 from pullstudy.registry.documents import (
     IMAGE,
     INDEX,
@@ -194,14 +191,7 @@ class ImageFinder:
 
     async def _connect(self, registry: str) -> Transport:
         if registry not in self._transports:
-            reached = self._settings.transport_of(registry)
-            # A mirror is asked in its own name: the registry's credentials are not for it.
-            mirror = self._settings.endpoint_of(registry)
-            host = urlsplit(mirror).netloc if mirror else registry
-            # A helper program may take its time.
-            credentials = await asyncio.to_thread(lambda: read_docker_config().find(host))
-            authenticator = Authenticator(host, credentials)
-            self._transports[registry] = Transport(self._session, registry, reached, authenticator)
+            self._transports[registry] = await connect(self._session, registry, self._settings)
         return self._transports[registry]
 
 

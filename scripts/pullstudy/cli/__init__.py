@@ -8,14 +8,16 @@ import typer
 
 from pullstudy.cli.bases import bases
 from pullstudy.cli.compare import compare
+from pullstudy.cli.cost import cost
 from pullstudy.cli.craft import craft
 from pullstudy.cli.crawl import crawl
 from pullstudy.cli.harvest import harvest
+from pullstudy.cli.inspect import inspect
 from pullstudy.cli.replay import replay
 from pullstudy.errors import PullstudyError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (crawl, harvest, craft, replay, bases, compare):
+for command in (inspect, cost, crawl, harvest, craft, replay, bases, compare):
     app.command()(command)
 
 
