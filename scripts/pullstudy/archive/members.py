@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
@@ -29,9 +28,9 @@ def check_archive(archive: Path) -> None:
     def is_known(name: bytes) -> bool:
         return not _PARTS.isdisjoint(name.removeprefix(b"./").split(b"/", 2)[:2])
 
-    with contextlib.closing(read_tarball(archive, is_known)) as members:
-        if next(members, None) is None:
-            raise _without_experiments(archive)
+    for _ in read_tarball(archive, is_known):
+        return
+    raise _without_experiments(archive)
 
 
 def read_members(
