@@ -39,7 +39,10 @@ def write_cosine_shard(
     """
     _, rows = read_vectors(vectors)
     if centred:
+        # A document that is the mean itself has no direction; in a corpus of copies all are.
+        rounding = np.finfo(np.float32).eps * np.abs(rows).max()
         rows = (rows - rows.mean(axis=0, dtype=np.float64)).astype(np.float32)
+        rows = rows[np.abs(rows).max(axis=1) > rounding]
     first, copies = group_identical(rows)
     rows = rows[first]
     counts = count_pairs(

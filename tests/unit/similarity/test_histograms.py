@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
+from pullstudy.errors import EmptyCorpus
 from pullstudy.similarity.histograms import (
     gather_cosine_histogram,
     summarise_vectors,
@@ -71,6 +72,15 @@ def test_centring_takes_off_what_all_have_in_common(
     # The centred vectors are rounded to float32 once.
     assert np.abs(table.pairs - expected).max() <= 3
     assert table.pairs.sum() == expected.sum()
+
+
+def test_a_corpus_of_copies_has_no_direction(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.parquet"
+    row = np.random.default_rng(3).standard_normal(9).astype(np.float32)
+    columns = {"document_id": range(7), "vector": pa.array([row] * 7, VECTOR)}
+    write_table("document_vectors", path, columns)
+    with pytest.raises(EmptyCorpus):
+        count(tmp_path, path, 1, centred=True)
 
 
 def test_a_corpus_says_how_many_documents_are_in_no_pair(
