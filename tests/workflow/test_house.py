@@ -114,6 +114,15 @@ def test_a_figure_has_rule_caption_and_query(stem: str) -> None:
         assert (ROOT / f"workflow/sql/{query}.sql").exists()
 
 
+def test_a_rule_that_is_a_cluster_job_says_what_it_needs() -> None:
+    text = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    jobs = [rule for rule in re.split(r"^rule ", text, flags=re.MULTILINE) if "runtime=" in rule]
+    assert jobs
+    for job in jobs:
+        assert "mem_mb=memory_for(" in job, job
+        assert "runtime=minutes_for(" in job, job
+
+
 def test_every_caption_has_its_figure() -> None:
     assert sorted(p.stem for p in (ROOT / "workflow/report").glob("fig_*.rst")) == FIGURES
 

@@ -149,8 +149,8 @@ rule count_cosine_shard:
         "../../environment.yml"
     threads: SETTINGS["threads"]
     resources:
-        # Vectors as read, sorted for equal ones, and as unit vectors.
-        mem_mb=memory_for(8),
+        # Vectors as read, sorted for equal ones, and as unit vectors; many copies compress well.
+        mem_mb=memory_for(16),
         # Pairs grow with the square of the input: a gigabyte of vectors has 3.5e11.
         runtime=minutes_for(200, power=2),
     params:

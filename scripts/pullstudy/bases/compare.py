@@ -23,7 +23,7 @@ LEVELS = {
     "config": "the same config: layers may be compressed in another way",
     "layers": "the same compressed layers in the same order",
     "unpacked_layers": "the same layers when unpacked, as the configs say",
-    "commands": "the same commands in the same order made them, as the configs say",
+    "commands": "the same commands in the same order, as the configs say",
     "files": "the same files with mode and owner; times are ignored",
     "contents": "the same contents under the same paths",
     "paths": "the same paths",
