@@ -13,7 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.browser import open_browser
 from tests.conftest import Snakemake
+from tests.workflow.report import go_through_figures
 
 # What rests on everything else.
 LAST_RULES = ("paper", "provenance")
@@ -71,6 +73,22 @@ def test_the_run_is_written_down(study: Path) -> None:
         assert job["started_at_utc"] <= job["ended_at_utc"]
     claims = (study.parents[1] / "resources/claims.yaml").read_bytes()
     assert dict(record["inputs"])["resources/claims.yaml"] == hashlib.sha256(claims).hexdigest()
+
+
+@pytest.mark.integration
+def test_the_report_shows_every_figure_in_a_browser(
+    study: Path, tree: Path, snakemake: Snakemake, tmp_path: Path
+) -> None:
+    result = snakemake("--report", "report.html")
+    assert result.returncode == 0, result.stderr
+    with open_browser(tmp_path) as browser:
+        browser.open((tree / "report.html").as_uri())
+        shown = go_through_figures(browser)
+        captions = browser.run("return Object.values(window.results).map(x => x.caption)")
+        errors = browser.errors()
+    assert shown == {path.name for path in (study / "figures").glob("*.png")}
+    assert all("Study: sample" in caption for caption in captions)
+    assert errors == []
 
 
 def test_nothing_is_left_to_do(study: Path, snakemake: Snakemake) -> None:

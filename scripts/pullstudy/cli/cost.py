@@ -28,8 +28,8 @@ _HOUSE = Path(__file__).parents[3]
 Images = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[IMAGE…]",
-        help="Images whose real layers count; without any or --layer: the slides' examples.",
+        metavar="IMAGE",
+        help="Images whose real layers count; without any, the slides' examples or --layer.",
         show_default=False,
     ),
 ]

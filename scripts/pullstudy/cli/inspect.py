@@ -20,7 +20,7 @@ CONDITION_MET = 3
 Images = Annotated[
     list[str],
     typer.Argument(
-        metavar="IMAGE…",
+        metavar="IMAGE",
         help="Images (ubuntu:24.04, ghcr.io/owner/name@sha256:…, oci:FOLDER:TAG).",
         show_default=False,
     ),
@@ -41,8 +41,8 @@ FailOn = Annotated[
     str,
     typer.Option(
         metavar="CONDITIONS",
-        help="End with status 3 when one is met: size>2GB,layers>100,largest>1GB,age>365d,"
-        "latest,empty,repeated,refused, or the name of a practice.",
+        help="End with status 3 when one is met: size>2GB, layers>100, largest>1GB, age>365d, "
+        "latest, empty, repeated, refused, or the name of a practice; joined by commas.",
     ),
 ]
 LayersShown = Annotated[int, typer.Option("--layers", min=0, help="Show so many layers.")]

@@ -115,17 +115,17 @@ def _say_numbers(layers: Sequence[InspectedLayer], most: int = 8) -> str:
 
 
 def _say_cost(cost: PullCost, inspection: Inspection, plan: PullPlan) -> str:
-    nodes, price = plan.cluster.nodes, plan.cluster.dollars_per_node_hour
-    where = f" on each of {nodes} nodes" if nodes > 1 else ""
-    warm = inspection.missing_bytes != inspection.size_bytes
+    nodes = plan.cluster.nodes
     times = say_seconds(cost.cold_seconds)
-    money = f", ${cost.cold_dollars:,.2f}" if price else ""
-    if warm:
-        times += f" cold{money}; {say_seconds(cost.warm_seconds)} warm"
-        money = f", ${cost.warm_dollars:,.2f}" if price else ""
+    dollars = f"${cost.cold_dollars:,.2f}"
+    if inspection.missing_bytes != inspection.size_bytes:
+        times += f" cold, {say_seconds(cost.warm_seconds)} warm"
+        dollars += f" cold, ${cost.warm_dollars:,.2f} warm"
+    where = f" on each of {nodes} nodes" if nodes > 1 else ""
     speed = f"{cost.speed.megabytes_per_second:.3g} MB/s"
     source = "" if cost.speed.speed_source == "stated" else f" ({cost.speed.speed_source})"
-    return f"{times}{money}{where} at {speed}{source}"
+    price = f"; {dollars} for all nodes" if plan.cluster.dollars_per_node_hour else ""
+    return f"{times}{where} at {speed}{source}{price}"
 
 
 def _tabulate_layers(inspection: Inspection, most: int, width: int) -> Table:
