@@ -26,7 +26,8 @@ def typeset(template: Path, content: Mapping[str, Any], output: Path) -> None:
     try:
         with replace_atomically(output) as partial:
             typst.compile(
-                template,
+                # Its bytes, because it may lie outside of the root.
+                template.read_bytes(),
                 output=partial,
                 root=Path(),
                 ignore_system_fonts=True,
