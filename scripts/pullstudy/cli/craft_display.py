@@ -11,7 +11,8 @@ from rich.table import Table
 
 from pullstudy.craft.build import CraftedImage, Reporter
 from pullstudy.craft.estimate import estimate_plan
-from pullstudy.craft.plan import DOCKER_PULL_LIMIT, Plan
+from pullstudy.craft.limits import DOCKER_PULL_LIMIT
+from pullstudy.craft.plan import Plan
 
 # Wide enough for every name: a plan is also read by other programs.
 _WIDTH = 200
