@@ -36,7 +36,15 @@ STAGES = {
     "bases": ["bases", "failures", "coverage"],
     "strategies": ["container_sets", "failures", "coverage"],
     "histograms": ["published_cosine", "failures", "coverage"],
-    "pulls": ["pulls", "nodes", "jobs", "pull_images", "dropped", "coverage"],
+    "pulls": [
+        "pulls",
+        "pull_layers",
+        "nodes",
+        "jobs",
+        "pull_images",
+        "dropped",
+        "coverage",
+    ],
     "comparisons": ["comparisons", "trends", "spreads"],
     "model": ["extrapolations", "model_parameters", "model_errors"],
 }

@@ -1,5 +1,7 @@
 # Pull runs of made-up clusters: event logs first, read as published ones are.
 
+PULL_TABLES = [name for name in STAGES["pulls"] if name != "coverage"]
+
 
 rule events_from_sample:
     """Event logs, node lists and manifests of made-up clusters, drawn with a seed."""
@@ -24,7 +26,7 @@ rule pulls_from_events:
     input:
         events=f"{RESULTS}/raw/events",
     output:
-        **stage_tables("pulls", "pulls", "nodes", "jobs", "pull_images", "dropped"),
+        **stage_tables("pulls", *PULL_TABLES),
     log:
         log_of("pulls_from_events"),
     benchmark:

@@ -11,11 +11,12 @@ from pullstudy.cli.compare import compare
 from pullstudy.cli.craft import craft
 from pullstudy.cli.crawl import crawl
 from pullstudy.cli.harvest import harvest
+from pullstudy.cli.pull import pull
 from pullstudy.cli.replay import replay
 from pullstudy.errors import PullstudyError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for command in (crawl, harvest, craft, replay, bases, compare):
+for command in (crawl, harvest, craft, pull, replay, bases, compare):
     app.command()(command)
 
 
