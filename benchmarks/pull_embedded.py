@@ -53,6 +53,7 @@ class Tee:
         self.digest = hashlib.sha256()
 
     def read(self, size: int) -> bytes:
+        """Return at most so many bytes; none at the end."""
         if not self._rest:
             self._rest = next(self._pieces, b"")
             self.digest.update(self._rest)
@@ -60,6 +61,7 @@ class Tee:
         return piece
 
     def readinto(self, buffer: memoryview) -> int:
+        """Fill a buffer as far as it goes."""
         piece = self.read(len(buffer))
         buffer[: len(piece)] = piece
         return len(piece)
