@@ -58,7 +58,7 @@ def _read_table(path: Path, entry: dict[str, Any]) -> Iterator[PulledImage]:
     """Read `crafted_images`.
 
     Of the entry: repository: where they are, instead of what their names say; registry: host for
-    names that have none; study: only images of this study file.
+    names that have none; study, layers: only images of this study file, of so many layers.
     """
     try:
         rows = pq.read_table(path, columns=list(_CRAFTED_COLUMNS)).to_pylist()
@@ -67,7 +67,8 @@ def _read_table(path: Path, entry: dict[str, Any]) -> Iterator[PulledImage]:
     except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as exc:
         raise ConfigError(f"{path}: no table crafted_images") from exc
     for row in rows:
-        if entry.get("study") in (None, row["study"]):
+        counts = entry.get("layers", [row["layer_count"]])
+        if entry.get("study", row["study"]) == row["study"] and row["layer_count"] in counts:
             name = f"{entry['repository']}:{row['tag']}" if "repository" in entry else row["name"]
             yield PulledImage(
                 reference=f"{entry['registry']}/{name}" if "registry" in entry else name,
