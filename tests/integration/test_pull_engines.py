@@ -111,7 +111,7 @@ def test_containerd_splits_its_phases(folder: Path, tmp_path: Path) -> None:
 def test_nodes_in_namespaces_are_capped_and_leave_nothing(folder: Path, tmp_path: Path) -> None:
     """8 MB at 32 Mbit/s take two seconds, on each node for itself."""
     require("containerd", "ctr", "runc", "ip", "tc", "nsenter")
-    text = f"{STUDY}nodes: 2\nlimits: {{bandwidth_mbit_per_second: 32}}\n"
+    text = f"{STUDY}nodes: 2\nstart: true\nlimits: {{bandwidth_mbit_per_second: 32}}\n"
     text = text.replace("repetitions: 2", "repetitions: 1")
     before = list_system()
     pulls = measure_with("containerd", folder, text, tmp_path / "out")

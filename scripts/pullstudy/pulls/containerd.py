@@ -198,7 +198,8 @@ class _Client:
 
     def _start_command(self, image: str) -> list[str]:
         self._started += 1
-        name = f"pullstudy-{os.getpid()}-{self._started}"
+        # runc knows the containers of all nodes of this machine by their names alone.
+        name = f"pullstudy-{os.getpid()}-{self._node.name}-{self._started}"
         chosen = ["--snapshotter", "stargz"] if self._is_streaming else []
         return [*self._begin("ctr"), "run", "--rm", *chosen, image, name]
 
