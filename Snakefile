@@ -26,13 +26,15 @@ for source in config["pulls"]["sources"]:
 
 
 include: "workflow/rules/pulls.smk"
+include: "workflow/rules/cost.smk"
 include: "workflow/rules/figures_pulls.smk"
+include: "workflow/rules/figures_cost.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/paper.smk"
 
 
 rule all:
-    """The whole study: every figure, every table and the verdict on every claim."""
+    """The whole study: every figure and table, the verdict on every claim, and the paper."""
     default_target: True
     input:
         # What lies between is named too: else a run that was killed while it made a table anew
@@ -44,6 +46,15 @@ rule all:
         tables=TABLES,
         figures=FIGURES,
         claims=f"{RESULTS}/claims.csv",
+        paper=f"{RESULTS}/paper.pdf",
+        provenance=f"{RESULTS}/provenance.json",
+
+
+# Who asks for time is heavy, and goes to the cluster where there is one. All others stay beside
+# Snakemake: a queue would cost more than they do, and what downloads needs a way out.
+workflow.localrules(
+    *(rule.name for rule in workflow.rules if "runtime" not in rule.resources)
+)
 
 
 onerror:

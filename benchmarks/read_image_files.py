@@ -68,7 +68,7 @@ def read_by_tarfile(path: Path) -> None:
 
 def read_by_us(path: Path, *, with_digests: bool) -> None:
     layer = LayerDescriptor(f"sha256:{path.name}", path.stat().st_size)
-    image = Image("benchmark", "", "", (layer,), (), LayoutFolder(path.parents[2]))
+    image = Image("benchmark", "", "", (layer,), (), (), LayoutFolder(path.parents[2]))
     asyncio.run(read_files(image, ReadSettings(with_digests=with_digests)))
 
 

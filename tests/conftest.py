@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import settings
@@ -22,7 +23,7 @@ ARCHIVE = ROOT.parent / "shared/data/container-chonks-fa06749.tar.gz"
 Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def skip_or_fail(reason: str) -> None:
+def skip_or_fail(reason: str) -> NoReturn:
     """Skip a test for what this machine lacks; in CI nothing may be lacking."""
     if os.environ.get("CI"):
         pytest.fail(reason)

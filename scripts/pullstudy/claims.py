@@ -129,7 +129,9 @@ def _verdict(claim: Claim, reproduced: float | None, missing: Mapping[str, str])
         return "reproduced", ""
     if absent:
         return "partial", "; ".join(absent)
-    return "differs", "" if reproduced is not None else "nothing to compute it from"
+    if reproduced is None:
+        return "partial", "nothing to compute it from"
+    return "differs", ""
 
 
 def _missing_for(value: Value | None, missing: Mapping[str, str]) -> list[str]:

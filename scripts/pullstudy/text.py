@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,10 +97,10 @@ def write_image_documents(history: Path, path: Path, *, rules: TokenRules = DESC
     history: table `history`. An image whose lines record no command has an empty document.
     """
     query = """
-        SELECT image_id, NULL, coalesce(string_agg(created_by, chr(10) ORDER BY history_number), '')
-        FROM history GROUP BY image_id ORDER BY image_id
+        SELECT image_id, history_number, coalesce(created_by, '') FROM history
+        ORDER BY image_id, history_number
     """
-    return _write(path, _tokenised(query, {"history": [history]}, rules))
+    return _write(path, _join_images(_tokenised(query, {"history": [history]}, rules)))
 
 
 def write_dockerfile_documents(
@@ -173,6 +175,11 @@ def _accumulate(documents: Iterator[Document]) -> Iterator[Document]:
             source_id, text = document.source_id, ""
         text = f"{text} {document.text}" if text and document.text else text or document.text
         yield document._replace(text=text)
+
+
+def _join_images(lines: Iterator[Document]) -> Iterator[Document]:
+    for image_id, of_image in groupby(lines, key=attrgetter("source_id")):
+        yield Document(image_id, None, " ".join(line.text for line in of_image if line.text))
 
 
 def _keep_first(read: Callable[[], Iterator[Document]]) -> Iterator[Document]:

@@ -259,6 +259,24 @@ def test_a_registry_that_stumbles_is_asked_again(method: str, tmp_path: Path) ->
     assert not left
 
 
+@pytest.mark.parametrize("method", ["HEAD", "GET", "PUT"])
+def test_what_is_no_upload_is_asked_again_too(method: str, tmp_path: Path) -> None:
+    left = [503, 429, 502]
+
+    def guard(request: web.Request) -> web.Response | None:
+        stumbles = request.method == method and "/uploads/" not in request.path
+        return web.Response(status=left.pop()) if stumbles and left else None
+
+    media_type = "application/vnd.oci.image.manifest.v1+json"
+    with serve_guarded(tmp_path, guard) as address:
+        pusher = RepositoryPusher(address, "a/b")
+        config = {"mediaType": "x", "digest": pusher.push_bytes(b"{}"), "size": 2}
+        manifest = json.dumps({"schemaVersion": 2, "config": config, "layers": []}).encode()
+        pusher.put_manifest("v1", manifest, media_type)
+        assert pusher.get_manifest("v1", [media_type]) == (manifest, media_type)
+    assert not left
+
+
 def test_tokens_are_fetched_and_renewed_in_the_middle_of_a_blob(tmp_path: Path) -> None:
     """A token is good for three requests here; the blob needs more than that."""
     uses: dict[str, int] = {}

@@ -9,6 +9,8 @@ from pullstudy.claims import COLUMNS, judge_claims, queries_of, read_claims, wri
 from pullstudy.errors import ClaimError, ConfigError
 
 SCHEMA = Path(__file__).parents[2] / "workflow/schemas/claims.schema.json"
+# What an empty table gives.
+NOTHING = {"query": "naive", "value": "max(n)", "where": "false"}
 
 
 def write_claims(folder: Path, *entries: dict[str, Any]) -> Path:
@@ -52,6 +54,7 @@ def write_coverage(folder: Path, present: int) -> Path:
         (computed("a", 10), 2, "reproduced", ""),
         (computed("a", 11, parts=["bases"]), 2, "differs", ""),
         (computed("a", 11, note="why"), 2, "partial", "one file is absent; why"),
+        (computed("a", 11, reproduced=NOTHING), 3, "partial", "nothing to compute it from"),
         (
             {"id": "a", "published": 1, "not_archived": "never kept"},
             3,

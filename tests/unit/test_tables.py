@@ -27,6 +27,7 @@ from pullstudy.tables import (
     to_arrow,
     write_table,
 )
+from pullstudy.tables.dictionary import choose_tables, write_markdown
 
 SCRIPTS = str(Path(__file__).parents[2] / "scripts")
 
@@ -153,3 +154,18 @@ def test_no_two_tables_share_a_name() -> None:
     names = [table.name for module in modules for table in module]
     assert len(set(names)) == len(names)
     assert set(names) < set(TABLES)
+
+
+def test_the_data_dictionary_is_in_step() -> None:
+    written = (Path(__file__).parents[2] / "workflow/schemas/tables.md").read_text()
+    assert written == write_markdown(), (
+        "run `.venv/bin/pullstudy tables --markdown > workflow/schemas/tables.md`"
+    )
+    for table in TABLES.values():
+        for column in table.columns:
+            assert f"| `{column.name}` |" in written
+
+
+def test_a_table_that_is_not_there_is_named() -> None:
+    with pytest.raises(TableError, match="did you mean 'layers'"):
+        choose_tables(["layer"])

@@ -40,8 +40,11 @@ SUBJECTS = [
     "craft",
     "pulls",
     "cost",
+    "inspection",
     "claims",
     "figures",
+    "provenance",
+    "paper",
     "cli",
 ]
 
@@ -109,6 +112,15 @@ def test_a_figure_has_rule_caption_and_query(stem: str) -> None:
     assert (ROOT / f"workflow/report/{stem}.rst").read_text().strip()
     for query in re.findall(r'query_result\("(\w+)"\)', rule[1]):
         assert (ROOT / f"workflow/sql/{query}.sql").exists()
+
+
+def test_a_rule_that_is_a_cluster_job_says_what_it_needs() -> None:
+    text = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    jobs = [rule for rule in re.split(r"^rule ", text, flags=re.MULTILINE) if "runtime=" in rule]
+    assert jobs
+    for job in jobs:
+        assert "mem_mb=memory_for(" in job, job
+        assert "runtime=minutes_for(" in job, job
 
 
 def test_every_caption_has_its_figure() -> None:

@@ -9,7 +9,7 @@ import yaml
 from pullstudy.registry.server import serve_layout
 from pullstudy.sample.draw import read_ecosystem
 from pullstudy.sample.harvest import fill_layout
-from pullstudy.sample.registry import SampleRepository, draw_repositories
+from pullstudy.sample.registry import DOCKER_SCHEMA1, SampleRepository, draw_repositories
 from tests.conftest import Snakemake
 
 
@@ -20,20 +20,39 @@ def repositories(tree: Path) -> list[SampleRepository]:
 
 
 @pytest.fixture(scope="module")
-def study(tree: Path, snakemake: Snakemake, repositories: list[SampleRepository]) -> Path:
+def container_set(repositories: list[SampleRepository]) -> list[str]:
+    """References to one image of each repository, and to one that is not there."""
+    tags = [
+        next(tag for tag, digest in r.tags.items() if r.media_type(digest) != DOCKER_SCHEMA1)
+        for r in repositories
+    ]
+    named = [f"{r.name}:{tag}" for r, tag in zip(repositories, tags, strict=True)]
+    return [*named, f"{repositories[0].name}:gone"]
+
+
+@pytest.fixture(scope="module")
+def study(
+    tree: Path,
+    snakemake: Snakemake,
+    repositories: list[SampleRepository],
+    container_set: list[str],
+) -> Path:
     """Harvest what the sample's Dockerfiles name from a registry that holds eight repositories."""
     fill_layout(repositories, tree / "layout")
     with serve_layout(tree / "layout") as address:
         registry = {"source": "harvest", "run": "test", "mirrors": {"*": f"http://{address}"}}
         overlay = tree / "live.yaml"
-        overlay.write_text(yaml.safe_dump({"study": "live", "registry": registry}))
-        result = snakemake("--configfile", str(overlay), "--until", "registry_from_harvest")
+        strategies = {"source": "harvest", "sets": {"drawn": container_set}}
+        config = {"study": "live", "registry": registry, "strategies": strategies}
+        overlay.write_text(yaml.safe_dump(config))
+        rules = ["registry_from_harvest", "harvest_container_sets"]
+        result = snakemake("--configfile", str(overlay), "--until", *rules)
     assert result.returncode == 0, result.stdout + result.stderr
     return tree / "results/live"
 
 
-def read(study: Path, table: str) -> pd.DataFrame:
-    return pd.read_parquet(study / f"tables/registry/{table}.parquet")
+def read(study: Path, table: str, stage: str = "registry") -> pd.DataFrame:
+    return pd.read_parquet(study / f"tables/{stage}/{table}.parquet")
 
 
 def test_every_tag_of_the_registry_is_read(
@@ -52,6 +71,23 @@ def test_base_images_that_the_registry_lacks_are_failures(
     missing = set(failures[failures["reason"] != "schema1"]["name"])
     assert missing == named - {repository.name for repository in repositories}
     assert missing
+
+
+def test_container_sets_have_the_layers_that_the_harvest_found(
+    study: Path, container_set: list[str]
+) -> None:
+    images = read(study, "images")
+    images["reference"] = images["name"].astype(str) + ":" + images["tag"].astype(str)
+    wanted = images[images["reference"].isin(container_set)]
+    layers = read(study, "layers").merge(wanted, on="image_id", suffixes=("", "_of_image"))
+    found = read(study, "container_sets", "strategies")
+    assert len(found) > 0
+    columns = ["tag", "layer_number", "digest", "size_bytes"]
+    assert sorted(found[columns].itertuples(index=False)) == sorted(
+        layers[columns].itertuples(index=False)
+    )
+    [failure] = read(study, "failures", "strategies").to_dict("records")
+    assert (failure["name"], failure["status"]) == (container_set[-1], 404)
 
 
 def test_a_change_of_code_asks_no_registry_again(

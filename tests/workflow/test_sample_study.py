@@ -1,6 +1,7 @@
 """The sample study from end to end, in a copied tree."""
 
 import hashlib
+import json
 import os
 import re
 import signal
@@ -12,11 +13,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.browser import open_browser
 from tests.conftest import Snakemake
+from tests.workflow.report import go_through_figures
+
+# What rests on everything else.
+LAST_RULES = ("paper", "provenance")
 
 
 def digest_results(folder: Path) -> dict[str, str]:
-    kept = ("tables", "queries", "figures", "craft", "claims.csv")
+    kept = ("tables", "queries", "figures", "craft", "claims.csv", "paper.pdf")
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for top in kept
@@ -54,6 +60,37 @@ def test_a_made_up_study_confirms_nothing_about_the_paper(study: Path) -> None:
     assert partial["note"].str.contains("made up").all()
 
 
+def test_the_run_is_written_down(study: Path) -> None:
+    record = json.loads((study / "provenance.json").read_text())
+    assert record["config"]["study"] == record["study"] == "sample"
+    assert dict(record["packages"])["duckdb"]
+    rules = {job["rule"]: job for job in record["rules"]}
+    assert {"corpus_from_sample", "compare_pulls", "claims", "paper"} <= rules.keys()
+    outputs = {output for job in record["rules"] for output in job["outputs"]}
+    made = {f"results/sample/{name}" for name in digest_results(study)}
+    assert made <= outputs
+    for job in record["rules"]:
+        assert job["started_at_utc"] <= job["ended_at_utc"]
+    claims = (study.parents[1] / "resources/claims.yaml").read_bytes()
+    assert dict(record["inputs"])["resources/claims.yaml"] == hashlib.sha256(claims).hexdigest()
+
+
+@pytest.mark.integration
+def test_the_report_shows_every_figure_in_a_browser(
+    study: Path, tree: Path, snakemake: Snakemake, tmp_path: Path
+) -> None:
+    result = snakemake("--report", "report.html")
+    assert result.returncode == 0, result.stderr
+    with open_browser(tmp_path) as browser:
+        browser.open((tree / "report.html").as_uri())
+        shown = go_through_figures(browser)
+        captions = browser.run("return Object.values(window.results).map(x => x.caption)")
+        errors = browser.errors()
+    assert shown == {path.name for path in (study / "figures").glob("*.png")}
+    assert all("Study: sample" in caption for caption in captions)
+    assert errors == []
+
+
 def test_nothing_is_left_to_do(study: Path, snakemake: Snakemake) -> None:
     assert "Nothing to be done" in snakemake("-n").stdout + snakemake("-n").stderr
 
@@ -75,6 +112,7 @@ def test_changed_code_reruns_what_depends_on_it(
         "fig_image_size_by_year",
         "fig_layer_size_by_year",
         "fig_layers_by_year",
+        *LAST_RULES,
     }
     module.write_text(before)
 
@@ -86,7 +124,7 @@ def test_a_changed_query_reruns_what_reads_it(
     before = query.read_text()
     query.write_text(before.replace("LIMIT 20", "LIMIT 5"))
     plan = snakemake("-n").stdout
-    assert planned_rules(plan) == {"run_query", "fig_base_images"}
+    assert planned_rules(plan) == {"run_query", "fig_base_images", *LAST_RULES}
     assert snakemake("fig_base_images").returncode == 0
     rows = pd.read_parquet(study / "queries/fig_base_images.parquet")
     assert rows["image"].nunique() == 5

@@ -34,10 +34,11 @@ STAGES = {
         "coverage",
     ],
     "bases": ["bases", "failures", "coverage"],
-    "strategies": ["container_sets", "failures", "coverage"],
+    "strategies": ["container_sets", "container_images", "failures", "coverage"],
     "histograms": ["published_cosine", "failures", "coverage"],
     "comparisons": ["comparisons", "trends", "spreads"],
     "model": ["extrapolations", "model_parameters", "model_errors"],
+    "cost": ["costs"],
 }
 # Pull runs of several sources stand beside each other.
 PULL_TABLES = ["pulls", "pull_layers", "nodes", "jobs", "pull_images", "dropped"]
@@ -47,6 +48,10 @@ STAGES |= {
 }
 # Tables that are made from those of the stages: the files of each, filled in by their rules.
 VIEWS: dict[str, list[str]] = {}
+# What the study takes from a source of its choice.
+SOURCES = ["corpus", "registry", "bases", "strategies", "pulls"]
+# Part of the paper that each figure belongs to, by the figure's stem.
+FIGURE_CATEGORIES: dict[str, str] = {}
 
 
 wildcard_constraints:
@@ -96,12 +101,14 @@ def views_of(query: str) -> dict[str, list[str]]:
 
 
 def figure_files(stem: str, category: str) -> dict[str, str]:
-    """A figure's PDF and PNG; the PNG stands in the report."""
+    """A figure's PDF and PNG; the PNG stands in the report, the PDF in the paper."""
+    FIGURE_CATEGORIES[stem] = category
     path = f"{RESULTS}/figures/{stem}"
     caption = f"../report/{stem}.rst"
+    labels = {"figure": stem.removeprefix("fig_").replace("_", " ")}
     return {
         "pdf": f"{path}.pdf",
-        "png": report(f"{path}.png", caption=caption, category=category),
+        "png": report(f"{path}.png", caption=caption, category=category, labels=labels),
     }
 
 
@@ -112,16 +119,17 @@ def number_shard(scatteritem: str) -> dict[str, int]:
 
 
 def memory_for(per_input: float):
-    """Memory of a job in MB: so many times its input and what Python takes; more on each retry."""
+    """Memory of a job in MB: so many times its input, and 1,200 for what runs; more on each retry."""
+    # On a cluster Snakemake itself runs twice beside the step, in some 200 MB each time.
     return lambda wildcards, input, attempt: int(
-        attempt * (800 + per_input * input.size_mb)
+        attempt * (1200 + per_input * input.size_mb)
     )
 
 
-def minutes_for(per_gigabyte: float):
-    """Time limit of a job in minutes by the size of its input; more on each retry."""
+def minutes_for(per_gigabyte: float, power: int = 1):
+    """Time limit of a job in minutes by the power of its input in GB; more on each retry."""
     return lambda wildcards, input, attempt: int(
-        attempt * (10 + per_gigabyte * input.size_mb / 1000)
+        attempt * (10 + per_gigabyte * (input.size_mb / 1000) ** power)
     )
 
 

@@ -102,6 +102,7 @@ rule fig_wire_bytes_by_size:
     """Bytes on the wire by nominal image size."""
     input:
         wire=query_result("fig_wire_bytes_by_size"),
+        planned=query_result("tab_crafting_plan"),
     output:
         **figure_files("fig_wire_bytes_by_size", "Pulling"),
     log:

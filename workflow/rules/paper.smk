@@ -1,4 +1,4 @@
-# The verdict on every claim of the paper.
+# The verdict on every claim of the paper, and the paper itself.
 
 from pullstudy.claims import queries_of, read_claims
 
@@ -14,7 +14,12 @@ rule claims:
         queries=[query_result(query) for query in CLAIM_QUERIES],
         coverage=query_result("tab_coverage"),
     output:
-        csv=f"{RESULTS}/claims.csv",
+        csv=report(
+            f"{RESULTS}/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"table": "every number of the paper"},
+        ),
     log:
         log_of("claims"),
     conda:
@@ -24,3 +29,67 @@ rule claims:
         queries=CLAIM_QUERIES,
     script:
         "../../scripts/judge_claims.py"
+
+
+PAPER_TEMPLATE = "resources/paper/paper.typ"
+# The record of the published archive, where a source of this study reads it.
+ARCHIVE_RECORD = [
+    ARCHIVE for source in SOURCES if config[source]["source"] in ("archive", "replay")
+][:1]
+TRACKED = ["config/config.yaml", "resources/cost.yaml", config["claims"]]
+
+
+rule paper:
+    """The paper with every figure, table and number of this run, and what reproduces of them."""
+    input:
+        template=PAPER_TEMPLATE,
+        claims=rules.claims.output.csv,
+        coverage=query_result("tab_coverage"),
+        figures=[figure for figure in FIGURES if figure.endswith(".pdf")],
+        tables=[query_result(Path(table).stem) for table in TABLES],
+        captions=[f"workflow/report/{stem}.rst" for stem in FIGURE_CATEGORIES],
+        sql=[f"{SQL}/{Path(table).stem}.sql" for table in TABLES],
+        archive=ARCHIVE_RECORD,
+        tracked=TRACKED,
+    output:
+        pdf=report(
+            f"{RESULTS}/paper.pdf",
+            caption="../report/paper.rst",
+            category="Paper",
+            labels={"what": "the whole paper"},
+        ),
+    log:
+        log_of("paper"),
+    conda:
+        "../../environment.yml"
+    params:
+        code=code_digest("write_paper.py"),
+        config=config,
+        found=lambda wildcards, input: [
+            {Path(figure).stem: figure for figure in input.figures},
+            {Path(table).stem: table for table in input.tables},
+            FIGURE_CATEGORIES,
+            SQL,
+            "workflow/report",
+        ],
+    script:
+        "../../scripts/write_paper.py"
+
+
+rule provenance:
+    """Inputs, config, code, versions, and when each rule began and ended."""
+    input:
+        paper=rules.paper.output.pdf,
+        archive=ARCHIVE_RECORD,
+        tracked=TRACKED,
+    output:
+        record=f"{RESULTS}/provenance.json",
+    log:
+        log_of("provenance"),
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        code=code_digest("write_provenance.py"),
+    script:
+        "../../scripts/write_provenance.py"

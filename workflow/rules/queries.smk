@@ -31,7 +31,12 @@ rule run_table:
         sql=f"{SQL}/{{table}}.sql",
     output:
         rows=query_result("{table}"),
-        csv=f"{RESULTS}/tables/{{table}}.csv",
+        csv=report(
+            f"{RESULTS}/tables/{{table}}.csv",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
     log:
         log_of("run_table/{table}"),
     conda:

@@ -47,6 +47,7 @@ VIEWS |= {
     "image_neighbours": [f"{SIMILARITY}/image_neighbours.parquet"],
     "build_strategies": [f"{SIMILARITY}/build_strategies.parquet"],
     "pull_orders": [f"{SIMILARITY}/pull_orders.parquet"],
+    "image_comparisons": [f"{SIMILARITY}/image_comparisons.parquet"],
 }
 # Tables between a corpus and its histogram, which no query reads.
 EMBEDDINGS = [
@@ -77,8 +78,8 @@ rule write_documents:
     conda:
         "../../environment.yml"
     resources:
-        # A digest per unique text is kept, and DuckDB sorts; compressed tables grow some 20 times.
-        mem_mb=memory_for(20),
+        # A digest per unique text is kept, and DuckDB sorts; compressed text grows some 90 times.
+        mem_mb=memory_for(100),
         runtime=minutes_for(100),
     params:
         code=code_digest("write_documents.py"),
@@ -148,10 +149,10 @@ rule count_cosine_shard:
         "../../environment.yml"
     threads: SETTINGS["threads"]
     resources:
-        # Vectors as read, sorted for equal ones, and as unit vectors.
-        mem_mb=memory_for(8),
-        # Pairs grow with the square of the input: this suffices for a gigabyte of vectors.
-        runtime=minutes_for(200),
+        # Vectors as read, sorted for equal ones, and as unit vectors; many copies compress well.
+        mem_mb=memory_for(16),
+        # Pairs grow with the square of the input: a gigabyte of vectors has 3.5e11.
+        runtime=minutes_for(200, power=2),
     params:
         code=code_digest("count_cosine_shard.py"),
         centred=lambda wildcards: CORPORA[wildcards.corpus].is_centred,
@@ -287,3 +288,20 @@ rule compare_strategies:
         code=code_digest("compare_strategies.py"),
     script:
         "../../scripts/compare_strategies.py"
+
+
+rule compare_images:
+    """How far the images of each container set are the same, level by level."""
+    input:
+        container_sets=view_files("container_sets")[0],
+        container_images=view_files("container_images")[0],
+    output:
+        image_comparisons=f"{SIMILARITY}/image_comparisons.parquet",
+    log:
+        log_of("compare_images"),
+    conda:
+        "../../environment.yml"
+    params:
+        code=code_digest("compare_images.py"),
+    script:
+        "../../scripts/compare_images.py"

@@ -20,10 +20,15 @@ ends AS (
 ),
 steps AS (
     SELECT unnest(range(1, 5)) AS step
+),
+percentiles AS (
+    SELECT percentile::DOUBLE AS percentile, size_bytes
+    FROM measured
+    UNION ALL
+    SELECT 95 + 1.25 * step, p95 + (p100 - p95) * step / 4
+    FROM steps, ends
 )
-SELECT percentile::DOUBLE AS percentile, size_bytes
-FROM measured
-UNION ALL
-SELECT 95 + 1.25 * step, p95 + (p100 - p95) * step / 4
-FROM steps, ends
+SELECT percentile, size_bytes
+FROM percentiles
+WHERE size_bytes IS NOT NULL
 ORDER BY percentile

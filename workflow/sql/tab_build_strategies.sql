@@ -1,7 +1,8 @@
 -- Question:   What do the images of a container set share, by the way they are built?
 -- Grain:      one container set.
 -- Definition: as_published: unique digests over layers of all manifests; Jaccard over the full matrix
---             with its diagonal of ones. Right: a digest once per image; pairs of different images.
+--             with its diagonal of ones. Right: a digest once per image; pairs of different images,
+--             null where there is none.
 SELECT
     b.set_name,
     b.layer_rows,
@@ -19,5 +20,5 @@ SELECT
     j.sd AS jaccard_sd,
     j.median AS jaccard_median
 FROM build_strategies AS b
-JOIN jaccard_summary AS j ON j.collection = b.set_name
+LEFT JOIN jaccard_summary AS j ON j.collection = b.set_name
 ORDER BY b.set_name

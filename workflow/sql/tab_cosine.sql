@@ -1,7 +1,9 @@
 -- Question:   How many documents were compared, and what share of their pairs is not similar?
 -- Grain:      one corpus by one definition; a corpus whose histogram is not archived has nulls.
--- Definition: as in cosine_pairs. documents_in_histogram: pairs and diagonal of N documents add up to
---             N² / 2 as published, N (N - 1) / 2 else; it is what the histogram itself says.
+-- Definition: as in cosine_pairs. texts: those the documents were made from, equal ones counted each
+--             time: all layers, where the documents are the unique ones. documents_in_histogram: pairs
+--             and diagonal of N documents add up to N² / 2 as published, N (N - 1) / 2 else; it is what
+--             the histogram itself says.
 WITH corpora AS (
     SELECT unnest(['unique_layers', 'images', 'dockerfiles']) AS corpus
 ),
@@ -13,6 +15,7 @@ documents_of AS (
         replace(corpus, '_as_published', '') AS corpus,
         CASE WHEN ends_with(corpus, '_as_published') THEN 'as_published' ELSE 'right' END
             AS definition,
+        texts,
         documents,
         empty_documents,
         distinct_vectors
@@ -36,6 +39,7 @@ histograms AS (
 SELECT
     c.corpus,
     d.definition,
+    n.texts,
     n.documents,
     n.empty_documents,
     n.distinct_vectors,

@@ -5,5 +5,5 @@
 -- Slide:      Table I
 SELECT percentile, p.size_bytes AS size_bytes_as_published, c.size_bytes
 FROM fig_size_percentiles_as_published AS p
-JOIN fig_size_percentiles AS c USING (percentile)
+FULL JOIN fig_size_percentiles AS c USING (percentile)
 ORDER BY percentile

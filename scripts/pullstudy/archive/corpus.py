@@ -17,8 +17,12 @@ from pullstudy.archive.members import read_members
 from pullstudy.dockerfiles.notes import write_notes
 from pullstudy.dockerfiles.tabulate import SourceFile, tabulate_dockerfiles
 
-# Folders between the collection and the owner, by collection.
+DATA = "dockerfile/data"
+# The collections of the published archive, and the folders between each and the owner; of any
+# other collection as of most.
 COLLECTIONS = {"machine-learning": 0, "orgs": 1, "rseng": 0}
+# Beside them lies what was made from them.
+_OTHER_DATA = "dockerfile"
 
 # Why a member of the archive is no Dockerfile of the corpus.
 OUTSIDE = "outside_of_the_corpus"
@@ -34,13 +38,14 @@ def tabulate_corpus(archive: Path, folder: Path) -> None:
     Raises ArchiveError. A collection that the archive lacks is said in `coverage`.
     """
     skipped: list[tuple[str, str]] = []
-    members = read_members(archive, [f"dockerfile/data/{name}" for name in COLLECTIONS])
+    members = read_members(archive, [DATA], without=[f"{DATA}/{_OTHER_DATA}"])
     tabulate_dockerfiles(read_corpus(members, skipped), folder)
     table = pq.read_table(folder / "dockerfiles.parquet", columns=["collection"])
     present = set(pc.unique(table["collection"].cast("string")).to_pylist())
     absent = ", ".join(name for name in COLLECTIONS if name not in present)
     detail = f"collections without a Dockerfile: {absent or 'none'}"
-    write_notes(folder, skipped, len(COLLECTIONS), len(present), detail)
+    found = len(present.intersection(COLLECTIONS))
+    write_notes(folder, skipped, len(COLLECTIONS), found, detail)
 
 
 def locate_dockerfile(member_path: str) -> tuple[str, str, str] | None:
@@ -70,12 +75,12 @@ def read_corpus(
 def _locate(member_path: str) -> tuple[str, str, str] | str:
     """Return the location, or the reason why there is none."""
     match = _search_collection(member_path)
-    if match is None or match[1] not in COLLECTIONS:
+    if match is None or match[1] == _OTHER_DATA:
         return OUTSIDE
     collection, names = match[1], match[2].split("/")
     if not names[-1].startswith("Dockerfile"):
         return OTHER_NAME
-    names = names[COLLECTIONS[collection] :]
+    names = names[COLLECTIONS.get(collection, 0) :]
     if len(names) < 3:
         return TOO_SHORT
     return collection, "/".join(names[:2]), "/".join(names[2:])

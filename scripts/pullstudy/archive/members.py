@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pullstudy.archive.tarball import list_tarball_folders, read_tarball
 from pullstudy.errors import ArchiveMissing, UnsafeMember
 
 _EXPERIMENTS = b"experiments"
+# What lies in it; some copies leave the folder itself out.
+_PARTS = frozenset((_EXPERIMENTS, b"dockerfile", b"pulling", b"pulling-test", b"similarity"))
 
 
-def read_members(archive: Path, prefixes: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+def check_archive(archive: Path) -> None:
+    """Refuse what holds nothing of the study, before a study without any data comes out of it.
+
+    Raises as `read_members` does.
+    """
+    if archive.is_dir():
+        _find_experiments(archive, sorted(_PARTS))
+        return
+
+    def is_known(name: bytes) -> bool:
+        return not _PARTS.isdisjoint(name.removeprefix(b"./").split(b"/", 2)[:2])
+
+    for _ in read_tarball(archive, is_known):
+        return
+    raise _without_experiments(archive)
+
+
+def read_members(
+    archive: Path, prefixes: Sequence[str], without: Sequence[str] = ()
+) -> Iterator[tuple[str, bytes]]:
     """Yield (path, content) of all regular files at or below one of the prefixes.
+
+    without: prefixes of what is left out all the same.
 
     archive: a gzip-compressed tarball, or a folder: the one that holds `experiments/`, its parent,
     or `experiments` itself. Paths are relative to `experiments/`, with `/`; bytes that are not
@@ -21,11 +46,11 @@ def read_members(archive: Path, prefixes: Sequence[str]) -> Iterator[tuple[str, 
     which git, and so GitHub's tarballs, stores it. Nothing is written, no link is followed.
     Raises ArchiveMissing, ArchiveTruncated or UnsafeMember.
     """
-    wanted = tuple(prefix.strip("/").encode() for prefix in prefixes)
+    chosen = _Selection(_encode(prefixes), _encode(without))
     if archive.is_dir():
-        members = _read_folder(_find_experiments(archive, wanted), wanted)
+        members = _read_folder(_find_experiments(archive, chosen.wanted), chosen)
     elif archive.exists():
-        members = _read_tarball(archive, wanted)
+        members = _read_tarball(archive, chosen)
     else:
         raise ArchiveMissing(f"{archive}: no such file or folder; check the archive's path")
     for path, content in members:
@@ -37,22 +62,41 @@ def list_folders(archive: Path, prefix: str) -> list[str]:
 
     archive, paths and errors: as `read_members`.
     """
-    wanted = (prefix.strip("/").encode(),)
+    wanted = _encode([prefix])
     if archive.is_dir():
         root = _find_experiments(archive, wanted)
         found = (path for path in (root / prefix).rglob("*") if path.is_dir())
         return sorted(path.relative_to(root).as_posix() for path in found)
-    names = map(_strip_top, list_tarball_folders(archive))
-    return sorted(
-        name.decode("utf-8", "replace")
-        for name in names
-        if _is_below(name, wanted) and name != wanted[0]
-    )
+    names: set[bytes] = set()
+    for name in map(_strip_top, list_tarball_folders(archive)):
+        while _is_below(name, wanted) and name != wanted[0] and name not in names:
+            names.add(name)
+            name = posixpath.dirname(name)
+    return sorted(name.decode("utf-8", "replace") for name in names)
 
 
-def _read_tarball(archive: Path, wanted: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+class _Selection(NamedTuple):
+    """Which files are read, by prefixes of their paths."""
+
+    wanted: Sequence[bytes]
+    unwanted: Sequence[bytes]
+
+    def takes(self, path: bytes) -> bool:
+        """Whether a file is read, or all of a folder may be."""
+        return _is_below(path, self.wanted) and not _is_below(path, self.unwanted)
+
+    def enters(self, folder: bytes) -> bool:
+        """Whether something in a folder may be read."""
+        return self.takes(folder) or any(p.startswith(folder + b"/") for p in self.wanted)
+
+
+def _encode(prefixes: Sequence[str]) -> tuple[bytes, ...]:
+    return tuple(prefix.strip("/").encode() for prefix in prefixes)
+
+
+def _read_tarball(archive: Path, chosen: _Selection) -> Iterator[tuple[bytes, bytes]]:
     def is_wanted(name: bytes) -> bool:
-        return _is_below(_strip_top(name), wanted)
+        return chosen.takes(_strip_top(name))
 
     for name, content in read_tarball(archive, is_wanted):
         yield _strip_top(name), content
@@ -79,14 +123,18 @@ def _find_experiments(folder: Path, wanted: Sequence[bytes]) -> Path:
     tops = [os.fsdecode(prefix.partition(b"/")[0]) for prefix in wanted]
     if folder.resolve().name == "experiments" or any((folder / top).exists() for top in tops):
         return folder
-    raise ArchiveMissing(
-        f"{folder}: holds no folder 'experiments'; point to the unpacked archive or its tarball"
+    raise _without_experiments(folder)
+
+
+def _without_experiments(archive: Path) -> ArchiveMissing:
+    return ArchiveMissing(
+        f"{archive}: holds no folder 'experiments'; point to the unpacked archive or its tarball"
     )
 
 
-def _read_folder(root: Path, wanted: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+def _read_folder(root: Path, chosen: _Selection) -> Iterator[tuple[bytes, bytes]]:
     top = os.path.realpath(os.fsencode(root))
-    for path in _walk(top, b"", wanted):
+    for path in _walk(top, b"", chosen):
         try:
             with open(os.path.join(top, path), "rb") as file:  # noqa: PTH118, PTH123 - bytes path
                 yield path, file.read()
@@ -94,7 +142,7 @@ def _read_folder(root: Path, wanted: Sequence[bytes]) -> Iterator[tuple[bytes, b
             raise _unreadable(top, path, exc) from exc
 
 
-def _walk(top: bytes, folder: bytes, wanted: Sequence[bytes]) -> Iterator[bytes]:
+def _walk(top: bytes, folder: bytes, chosen: _Selection) -> Iterator[bytes]:
     try:
         with os.scandir(os.path.join(top, folder)) as found:  # noqa: PTH118 - bytes path
             entries = sorted(found, key=_git_order)
@@ -105,9 +153,9 @@ def _walk(top: bytes, folder: bytes, wanted: Sequence[bytes]) -> Iterator[bytes]
         if entry.is_symlink():
             _refuse_outside(top, path)
         elif entry.is_dir(follow_symlinks=False):
-            if _is_below(path, wanted) or any(p.startswith(path + b"/") for p in wanted):
-                yield from _walk(top, path, wanted)
-        elif entry.is_file(follow_symlinks=False) and _is_below(path, wanted):
+            if chosen.enters(path):
+                yield from _walk(top, path, chosen)
+        elif entry.is_file(follow_symlinks=False) and chosen.takes(path):
             yield path
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from pullstudy.archive.fetch import obtain_archive
+from pullstudy.archive.members import check_archive
 from pullstudy.errors import ConfigError
 from pullstudy.files import replace_atomically
 
@@ -21,6 +22,7 @@ def record_archive(source: str | None, sha256: str | None, cache: Path, record: 
             "config: key 'archive' is null; name a URL, tarball or folder: --config archive=PATH"
         )
     path = obtain_archive(source, sha256, cache)
+    check_archive(path)
     known = {"source": source, "path": str(path), "sha256": _hash(path)}
     with replace_atomically(record) as partial:
         partial.write_text(json.dumps(known, indent=2) + "\n")

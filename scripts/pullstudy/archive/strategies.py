@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from pullstudy.archive.members import read_members
 from pullstudy.archive.published import Row, cover_file, to_columns
 from pullstudy.registry.documents import (
     IMAGE,
+    Config,
+    Manifest,
     UnreadableDocument,
     classify_manifest,
     decode_repository,
@@ -23,13 +27,18 @@ CONTAINER_SETS = "similarity/data/containers"
 _DOCUMENT = "manifests-config-layers.json"
 
 
+class _RootFs(msgspec.Struct):
+    diff_ids: list[str] = []
+
+
 def tabulate_container_sets(archive: Path, folder: Path) -> None:
-    """Write container_sets, failures and coverage of an archive to a folder.
+    """Write container_sets, container_images, failures and coverage of an archive to a folder.
 
     An image is a tag with an image manifest. Raises ArchiveError; a file that is broken is a row of
     `failures`, and that there is no set one of `coverage`.
     """
-    rows: list[Row] = []
+    layers: list[Row] = []
+    images: list[Row] = []
     failures: list[Row] = []
     for path, content in read_members(archive, [CONTAINER_SETS]):
         set_name, _, rest = path.removeprefix(f"{CONTAINER_SETS}/").partition("/")
@@ -37,22 +46,45 @@ def tabulate_container_sets(archive: Path, folder: Path) -> None:
         if file_name != _DOCUMENT:
             continue
         try:
-            rows += [(set_name, name, *layer) for layer in _read_layers(content)]
+            for tag, manifest, config in _read_images(content):
+                layers += [(set_name, name, tag, *layer) for layer in _layers_of(manifest)]
+                images.append((set_name, name, tag, *_describe(manifest, config)))
         except UnreadableDocument as exc:
             failures.append(("container_sets", path, None, None, exc.reason, exc.detail))
-    read = len({(set_name, name) for set_name, name, *_ in rows})
+    read = len({(set_name, name) for set_name, name, *_ in layers})
     coverage = [
-        cover_file("container_sets", CONTAINER_SETS, bool(rows), read + len(failures), read)
+        cover_file("container_sets", CONTAINER_SETS, bool(layers), read + len(failures), read)
     ]
-    tables = {"container_sets": rows, "failures": failures, "coverage": coverage}
+    tables = {
+        "container_sets": layers,
+        "container_images": images,
+        "failures": failures,
+        "coverage": coverage,
+    }
     with open_writers(folder, tuple(tables)) as writers:
         for table, found in tables.items():
             writers[table].write(to_columns(table, found))
 
 
-def _read_layers(content: bytes) -> Iterator[Row]:
+def _read_images(content: bytes) -> Iterator[tuple[str, Manifest, Config]]:
     document, _ = decode_repository(content)
+    configs = document.configs or {}
     for tag, manifest in (document.manifests or {}).items():
         if manifest is not None and classify_manifest(manifest) == IMAGE:
-            for number, layer in enumerate(manifest.layers or ()):
-                yield tag, number, layer.digest, layer.size
+            yield tag, manifest, configs.get(tag) or Config()
+
+
+def _layers_of(manifest: Manifest) -> Iterator[Row]:
+    for number, layer in enumerate(manifest.layers or ()):
+        yield number, layer.digest, layer.size
+
+
+def _describe(manifest: Manifest, config: Config) -> Row:
+    """Return the digest of the config, those of the unpacked layers, and the commands."""
+    digest = manifest.config.digest if manifest.config else None
+    try:
+        diff_ids = msgspec.json.decode(config.rootfs, type=_RootFs).diff_ids
+    except msgspec.DecodeError:
+        diff_ids = []
+    commands = [step.created_by for step in config.history or () if step.created_by is not None]
+    return digest, diff_ids, commands

@@ -119,7 +119,7 @@ def read_tarball(path: Path, is_wanted: Callable[[bytes], bool]) -> Iterator[tup
 
 
 def list_tarball_folders(path: Path) -> Iterator[bytes]:
-    """Yield the name of each folder that the tarball names, also of those that hold nothing.
+    """Yield the folder of each member, and each folder that the tarball names: it may be empty.
 
     Raises as `read_tarball` does.
     """
@@ -127,8 +127,8 @@ def list_tarball_folders(path: Path) -> Iterator[bytes]:
     try:
         for header in _read_headers(stream):
             _refuse_unsafe(path, header)
-            if header.kind == tarfile.DIRTYPE:
-                yield header.name.rstrip(b"/")
+            is_folder = header.kind == tarfile.DIRTYPE
+            yield header.name.rstrip(b"/") if is_folder else posixpath.dirname(header.name)
             if header.size_bytes and header.kind not in _LINKS:
                 stream.skip_member(header.size_bytes)
         stream.finish()

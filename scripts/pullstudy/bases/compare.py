@@ -4,6 +4,7 @@ After the metrics of Singularity Hub (Sochat, Prybol, Kurtzer 2017, doi:10.1371/
 0188511): the score of a level is 2 |same| / (|A| + |B|). The levels are those of images in
 registries, the strictest first: the same manifest makes everything the same, the same unpacked
 layers make the same files, these the same contents, these the same paths, these the same base.
+Beside them stand the commands of the history: what the paper calls the content of layers.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ LEVELS = {
     "config": "the same config: layers may be compressed in another way",
     "layers": "the same compressed layers in the same order",
     "unpacked_layers": "the same layers when unpacked, as the configs say",
+    "commands": "the same commands in the same order, as the configs say",
     "files": "the same files with mode and owner; times are ignored",
     "contents": "the same contents under the same paths",
     "paths": "the same paths",
@@ -31,13 +33,14 @@ LEVELS = {
 
 @dataclass(frozen=True)
 class ImageParts:
-    """What is compared of an image. manifest: its digest; None where only its content is kept."""
+    """What is compared of an image. manifest, config: digests; None where they are not known."""
 
     name: str
     manifest: str | None
-    config: str
+    config: str | None
     layers: tuple[str, ...]
     unpacked_layers: tuple[str, ...]
+    commands: tuple[str, ...] = ()
     files: ImageFiles | None = None
     base: str | None = None
 
@@ -78,6 +81,7 @@ def describe_image(files: ImageFiles, database: BaseDatabase | None) -> ImagePar
         image.config_digest,
         tuple(layer.digest for layer in image.layers),
         image.diff_ids,
+        image.commands,
         files,
         best.base if best else None,
     )
@@ -93,11 +97,14 @@ def compare_images(a: ImageParts, b: ImageParts) -> Iterator[LevelResult]:
     """Compare two images on all levels that are known of both, in the order of LEVELS."""
     if a.manifest is not None and b.manifest is not None:
         yield compare_sets("manifest", {a.manifest}, {b.manifest})
-    yield compare_sets("config", {a.config}, {b.config})
+    if a.config is not None and b.config is not None:
+        yield compare_sets("config", {a.config}, {b.config})
     yield _compare_lists("layers", a.layers, b.layers)
     # A config that does not say them has none.
     if a.unpacked_layers and b.unpacked_layers:
         yield _compare_lists("unpacked_layers", a.unpacked_layers, b.unpacked_layers)
+    if a.commands and b.commands:
+        yield _compare_lists("commands", a.commands, b.commands)
     if a.files is not None and b.files is not None:
         yield from _compare_files(a.files, b.files)
     if a.base is not None and b.base is not None:

@@ -6,11 +6,9 @@ Sources: OCI image specification 1.1 (manifest, index, image layout), Docker ima
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Protocol
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -18,11 +16,10 @@ import msgspec
 from pullstudy.bases.layout import LayoutFolder, split_layout_name
 from pullstudy.errors import ImageError
 from pullstudy.naming import is_digest, parse_reference
-from pullstudy.registry.auth import Authenticator
 from pullstudy.registry.blobs import BlobReader
 from pullstudy.registry.bodies import Receive
 from pullstudy.registry.client import RegistryClient
-from pullstudy.registry.credentials import read_docker_config
+from pullstudy.registry.connect import connect
 from pullstudy.registry.documents import (
     IMAGE,
     INDEX,
@@ -62,8 +59,13 @@ class _RootFs(msgspec.Struct):
     diff_ids: list[str] = []
 
 
+class _Step(msgspec.Struct):
+    created_by: str | None = None
+
+
 class _Config(msgspec.Struct):
     rootfs: _RootFs = msgspec.field(default_factory=_RootFs)
+    history: list[_Step] | None = None
 
 
 class BlobSource(Protocol):
@@ -80,8 +82,8 @@ class BlobSource(Protocol):
 class Image:
     """One image for one platform, by its verified manifest.
 
-    name: as it was asked for. diff_ids: digests of the unpacked layers, as its config says.
-    document_bytes: of manifest and config.
+    name: as it was asked for. diff_ids: digests of the unpacked layers, and commands: what made
+    them, both as its config says. document_bytes: of manifest and config.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Image:
     config_digest: str
     layers: tuple[LayerDescriptor, ...]
     diff_ids: tuple[str, ...]
+    commands: tuple[str, ...]
     blobs: BlobSource
     document_bytes: int = 0
 
@@ -170,6 +173,7 @@ class ImageFinder:
             manifest.config.digest,
             tuple(manifest.layers),
             tuple(config.rootfs.diff_ids),
+            tuple(step.created_by for step in config.history or () if step.created_by is not None),
             blobs,
             len(content) + len(config_content),
         )
@@ -195,14 +199,7 @@ class ImageFinder:
 
     async def _connect(self, registry: str) -> Transport:
         if registry not in self._transports:
-            reached = self._settings.transport_of(registry)
-            # A mirror is asked in its own name: the registry's credentials are not for it.
-            mirror = self._settings.endpoint_of(registry)
-            host = urlsplit(mirror).netloc if mirror else registry
-            # A helper program may take its time.
-            credentials = await asyncio.to_thread(lambda: read_docker_config().find(host))
-            authenticator = Authenticator(host, credentials)
-            self._transports[registry] = Transport(self._session, registry, reached, authenticator)
+            self._transports[registry] = await connect(self._session, registry, self._settings)
         return self._transports[registry]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from pullstudy.bases.images import ImageFinder
+from pullstudy.bases.images import Image, ImageFinder
 from pullstudy.bases.paths import ImageFiles, ReadProgress, ReadSettings, read_files
 from pullstudy.errors import ConfigError, PullstudyError
 from pullstudy.registry.plan import HarvestSettings
@@ -19,6 +19,7 @@ LINUX_AMD64 = Platform("linux", "amd64")
 # What is read at the moment, by name of the image.
 Watch = dict[str, ReadProgress]
 Display = Callable[[Watch], Coroutine[None, None, None]]
+Work = Callable[[ImageFinder, str], Coroutine[None, None, Result]]
 
 
 @dataclass(frozen=True)
@@ -42,38 +43,53 @@ def read_images(
     An image that cannot be read has its error for a result. use: runs in a thread. display: runs
     beside and shows the progress. Raises ConfigError when the credentials cannot be read.
     """
-    return asyncio.run(_read_all(list(dict.fromkeys(names)), settings, use, display))
-
-
-async def _read_all(
-    names: list[str],
-    settings: RunSettings,
-    use: Callable[[ImageFiles], Result],
-    display: Display | None,
-) -> dict[str, Result | PullstudyError]:
     watch: Watch = {}
+
+    async def read(finder: ImageFinder, name: str) -> Result:
+        progress = watch[name] = ReadProgress()
+        try:
+            files = await read_files(await finder.find(name), settings.reading, progress)
+            return await asyncio.to_thread(use, files)
+        finally:
+            del watch[name]
+
+    shown = [display(watch)] if display else []
+    return asyncio.run(_work_on_all(names, settings, read, shown))
+
+
+def find_images(names: Iterable[str], settings: RunSettings) -> dict[str, Image | PullstudyError]:
+    """Find images by their manifests and configs only; otherwise as `read_images`."""
+
+    async def find(finder: ImageFinder, name: str) -> Image:
+        return await finder.find(name)
+
+    return asyncio.run(_work_on_all(names, settings, find, []))
+
+
+async def _work_on_all(
+    names: Iterable[str],
+    settings: RunSettings,
+    work: Work[Result],
+    beside: list[Coroutine[None, None, None]],
+) -> dict[str, Result | PullstudyError]:
+    wanted = list(dict.fromkeys(names))
     places = asyncio.Semaphore(settings.images_at_once)
     async with open_session() as session:
         finder = ImageFinder(session, settings.registries, settings.platform)
 
-        async def read(name: str) -> Result | PullstudyError:
+        async def work_on(name: str) -> Result | PullstudyError:
             async with places:
-                progress = watch[name] = ReadProgress()
                 try:
-                    image = await finder.find(name)
-                    files = await read_files(image, settings.reading, progress)
-                    return await asyncio.to_thread(use, files)
+                    return await work(finder, name)
                 except ConfigError:
                     raise
                 except PullstudyError as exc:
                     return exc
-                finally:
-                    del watch[name]
 
-        shown = [asyncio.create_task(display(watch))] if display else []
-        tasks = [asyncio.create_task(read(name)) for name in names]
+        shown = [asyncio.create_task(each) for each in beside]
+        tasks = [asyncio.create_task(work_on(name)) for name in wanted]
         try:
-            return dict(zip(names, await asyncio.gather(*tasks), strict=True))
+            return dict(zip(wanted, await asyncio.gather(*tasks), strict=True))
         finally:
             for task in (*tasks, *shown):
                 task.cancel()

@@ -7,44 +7,18 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-import msgspec
+import pyarrow.parquet as pq
 
-from pullstudy.archive.members import read_members
 from pullstudy.archive.published import find_family, to_columns
 from pullstudy.bases.compare import Comparison, ImageParts, compare_all
 from pullstudy.bases.score import Classification
-from pullstudy.errors import ArchiveError, ArchiveMissing, InvalidReference, PullstudyError
+from pullstudy.errors import EmptyCorpus, InvalidReference, PullstudyError
 from pullstudy.registry.transport import RequestFailed
 from pullstudy.tables import open_writers, write_table
 
-# One folder per set, in it one file per repository, of the form of the registry's documents.
-CONTAINER_SETS = "similarity/data/containers"
-_DOCUMENT = "manifests-config-layers.json"
 _NO_KNOWN_PATH = "no_known_path"
 
 Row = tuple[Any, ...]
-
-
-class _Descriptor(msgspec.Struct):
-    digest: str
-
-
-class _Manifest(msgspec.Struct):
-    config: _Descriptor | None = None
-    layers: list[_Descriptor] | None = None
-
-
-class _RootFs(msgspec.Struct):
-    diff_ids: list[str] = []
-
-
-class _Config(msgspec.Struct):
-    rootfs: _RootFs | None = None
-
-
-class _Repository(msgspec.Struct):
-    manifests: dict[str, _Manifest | None] = {}
-    configs: dict[str, _Config | None] = {}
 
 
 def write_classifications(
@@ -86,54 +60,48 @@ def write_comparisons(comparisons: Iterable[Comparison], path: Path) -> None:
     write_table("image_comparisons", path, to_columns("image_comparisons", rows))
 
 
-def compare_container_sets(archive: Path, path: Path) -> None:
-    """Write the comparisons within each container set of the published archive.
+def compare_container_sets(layers: Path, images: Path, path: Path) -> None:
+    """Write the comparisons within each container set as table `image_comparisons`.
 
-    Manifests and configs are all that is published of them: the levels are config, layers and
-    unpacked_layers. Raises ArchiveError.
+    layers, images: tables `container_sets` and `container_images`. Manifests and configs are all
+    that is known of them: the levels are config, layers, unpacked_layers and commands. Raises
+    EmptyCorpus when there is no image.
     """
-    sets = read_container_sets(archive)
-    comparisons = (row for name, images in sets.items() for row in compare_all(images, name))
+    sets = _read_sets(layers, images)
+    if not sets:
+        raise EmptyCorpus(f"{images}: there is no container set in it")
+    comparisons = (row for name, parts in sets.items() for row in compare_all(parts, name))
     write_comparisons(comparisons, path)
 
 
-def read_container_sets(archive: Path) -> dict[str, list[ImageParts]]:
-    """Read the images of each container set of the published archive. Raises ArchiveError."""
+def _read_sets(layers: Path, images: Path) -> dict[str, list[ImageParts]]:
+    digests: dict[tuple[str, str, str], list[str]] = {}
+    for row in pq.read_table(layers).to_pylist():
+        image = row["set_name"], row["name"], row["tag"]
+        digests.setdefault(image, []).append(row["digest"])
     sets: dict[str, list[ImageParts]] = {}
-    for path, content in read_members(archive, [CONTAINER_SETS]):
-        set_name, _, rest = path.removeprefix(f"{CONTAINER_SETS}/").partition("/")
-        name, _, file_name = rest.rpartition("/")
-        if file_name != _DOCUMENT:
-            continue
-        try:
-            repository = msgspec.json.decode(content, type=_Repository)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            raise ArchiveError(f"{archive}: {path}: cannot be read: {exc}") from exc
-        sets.setdefault(set_name, []).extend(_images_of(name, repository))
-    if not sets:
-        raise ArchiveMissing(
-            f"{archive}: no container set below {CONTAINER_SETS}; check the archive"
+    for row in pq.read_table(images).to_pylist():
+        image = set_name, name, tag = row["set_name"], row["name"], row["tag"]
+        told = tuple(row["diff_ids"]), tuple(row["commands"])
+        parts = ImageParts(
+            f"{name}:{tag}", None, row["config_digest"], tuple(digests.get(image, ())), *told
         )
+        sets.setdefault(set_name, []).append(parts)
     return sets
 
 
-def _images_of(name: str, repository: _Repository) -> Iterator[ImageParts]:
-    for tag, manifest in repository.manifests.items():
-        if manifest is None or manifest.config is None or manifest.layers is None:
-            continue
-        config = repository.configs.get(tag)
-        diff_ids = config.rootfs.diff_ids if config is not None and config.rootfs else []
-        layers = tuple(layer.digest for layer in manifest.layers)
-        yield ImageParts(f"{name}:{tag}", None, manifest.config.digest, layers, tuple(diff_ids))
+def describe_failure(stage: str, name: str, error: PullstudyError) -> Row:
+    """Make the row of `failures` of an image that could not be had."""
+    if isinstance(error, RequestFailed):
+        return stage, name, None, error.status, error.reason, str(error)
+    is_invalid = isinstance(error, InvalidReference)
+    reason = "invalid_reference" if is_invalid else "unreadable_image"
+    return stage, name, None, None, reason, str(error)
 
 
 def _failures_of(name: str, result: Classification | PullstudyError) -> Iterator[Row]:
-    if isinstance(result, RequestFailed):
-        yield "bases", name, None, result.status, result.reason, str(result)
-    elif isinstance(result, InvalidReference):
-        yield "bases", name, None, None, "invalid_reference", str(result)
-    elif isinstance(result, PullstudyError):
-        yield "bases", name, None, None, "unreadable_image", str(result)
+    if isinstance(result, PullstudyError):
+        yield describe_failure("bases", name, result)
     elif result.best is None:
         detail = f"none of its {result.image_paths} paths is in the database"
         yield "bases", name, None, None, _NO_KNOWN_PATH, detail

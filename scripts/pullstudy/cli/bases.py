@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Images = Annotated[
     list[str],
     typer.Argument(
-        metavar="IMAGE…",
+        metavar="IMAGE",
         help="Images (ubuntu:24.04, ghcr.io/owner/name@sha256:…, oci:FOLDER:TAG).",
         show_default=False,
     ),

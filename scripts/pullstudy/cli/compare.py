@@ -38,7 +38,7 @@ _WIDTH_WITH_MEANINGS = 135
 Images = Annotated[
     list[str],
     typer.Argument(
-        metavar="A B…",
+        metavar="IMAGE",
         help="Images (ubuntu:24.04, ghcr.io/owner/name@sha256:…, oci:FOLDER:TAG), two or more.",
         show_default=False,
     ),

@@ -88,5 +88,4 @@ def craft(
         *(chunk_mib * _MIB, layers_at_once, journal),
     )
     with CraftDisplay() as display:
-        crafted = craft_study(study, settings, table, display)
-    typer.echo(f"{len(crafted)} images")
+        craft_study(study, settings, table, display)

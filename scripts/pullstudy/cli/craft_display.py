@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 import typer
 from rich.console import Console
@@ -11,14 +12,14 @@ from rich.table import Table
 
 from pullstudy.craft.build import CraftedImage, Reporter
 from pullstudy.craft.estimate import estimate_plan
-from pullstudy.craft.plan import DOCKER_PULL_LIMIT, Plan
+from pullstudy.craft.plan import DOCKER_PULL_LIMIT, Plan, SkippedImage
 
 # Where there is no screen: wide enough for every name and reason, one line for each image.
 _WIDTH = 250
 
 
 class CraftDisplay(contextlib.AbstractContextManager["CraftDisplay"], Reporter):
-    """A line for each image; on a terminal also a bar."""
+    """A line for each image, those that are skipped on stderr; on a terminal also a bar."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -35,8 +36,10 @@ class CraftDisplay(contextlib.AbstractContextManager["CraftDisplay"], Reporter):
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def begin(self, size_bytes: int) -> None:
-        """Show the bar."""
+    def begin(self, size_bytes: int, skipped: Sequence[SkippedImage]) -> None:
+        """Say what is skipped, and show the bar."""
+        for image in skipped:
+            typer.echo(f"{image.cell.tag}  skipped: {image.reason}", err=True)
         self._progress.update(self._task, total=size_bytes)
 
     def add(self, size_bytes: int) -> None:
@@ -48,7 +51,7 @@ class CraftDisplay(contextlib.AbstractContextManager["CraftDisplay"], Reporter):
         state = "was there" if image.was_there else "made"
         typer.echo(
             f"{image.planned.cell.tag}  {image.compressed_bytes:,} bytes  "
-            f"{image.layer_count} layers  {image.digest}  {state}"
+            f"{_count_layers(image.layer_count)}  {image.digest}  {state}"
         )
 
 
@@ -114,6 +117,10 @@ def _summarise(plan: Plan) -> Table:
     for name, text in rows.items():
         summary.add_row(name, text)
     return summary
+
+
+def _count_layers(count: int) -> str:
+    return "1 layer" if count == 1 else f"{count} layers"
 
 
 def _in_words(seconds: float) -> str:

@@ -12,7 +12,7 @@ from pullstudy.errors import CorpusError
 Urls = Annotated[
     list[str],
     typer.Argument(
-        metavar="URL…",
+        metavar="URL",
         help="Git repositories: any address that git takes without a password, or a path.",
         show_default=False,
     ),

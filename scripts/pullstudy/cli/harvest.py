@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Repositories = Annotated[
     list[str],
     typer.Argument(
-        metavar="REPOSITORY…",
+        metavar="REPOSITORY",
         help="Repositories (ubuntu, ghcr.io/owner/name); name:tag takes one tag only.",
         show_default=False,
     ),

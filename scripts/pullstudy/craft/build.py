@@ -18,7 +18,7 @@ from pullstudy.craft.image import (
 )
 from pullstudy.craft.layers import Layer
 from pullstudy.craft.output import Output
-from pullstudy.craft.plan import Plan, PlannedImage, unique_layers
+from pullstudy.craft.plan import Plan, PlannedImage, SkippedImage, unique_layers
 from pullstudy.craft.stream import Blob, Watch
 from pullstudy.registry.cache import digest_of
 
@@ -38,8 +38,8 @@ class CraftedImage:
 class Reporter:
     """Is told how crafting goes; this one says nothing of it."""
 
-    def begin(self, size_bytes: int) -> None:
-        """So many bytes of layers will be made."""
+    def begin(self, size_bytes: int, skipped: Sequence[SkippedImage]) -> None:
+        """So many bytes of layers will be made; some images will not."""
 
     def add(self, size_bytes: int) -> None:
         """So many more were generated; called by several threads."""
@@ -54,7 +54,8 @@ def craft_images(
     """Make every image that is not there yet."""
     missing = [image for image in plan.images if _find(image, plan, output) is None]
     output.prepare(missing)
-    reporter.begin(sum(layer.compressed_bytes for layer in unique_layers(missing)))
+    size_bytes = sum(layer.compressed_bytes for layer in unique_layers(missing))
+    reporter.begin(size_bytes, plan.skipped)
     workshop = _Workshop(plan, output, base, reporter)
     crafted = []
     for image in plan.images:

@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pullstudy.craft.layers import Layer, LayerTooSmall, solve_layer
+from pullstudy.craft.layers import Layer, least_bytes, solve_layer
 from pullstudy.craft.plan import Plan, unique_layers
 from pullstudy.craft.stream import LayerStream, Watch
 
 # Long enough to outlast the start of the threads, short enough to wait for.
 _SAMPLE_BYTES = 48 << 20
+_SAMPLE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,17 @@ def estimate_plan(plan: Plan) -> Estimate:
 
 
 def _measure_rate(layers: Sequence[Layer]) -> float:
-    """Generate a small layer like the first one; returns uncompressed bytes per second."""
-    sample = layers[0]
-    if sample.uncompressed_bytes > _SAMPLE_BYTES:
-        order = replace(sample.order, target_bytes=_SAMPLE_BYTES, is_compressed=False)
-        with contextlib.suppress(LayerTooSmall):
-            sample = solve_layer(order)
-    start = time.perf_counter()
-    for _ in LayerStream(sample, Watch()):
-        pass
-    return sample.uncompressed_bytes / (time.perf_counter() - start)
+    """Generate a layer like the largest one for a while; returns uncompressed bytes per second."""
+    sample = max(layers, key=lambda layer: layer.uncompressed_bytes)
+    if sample.uncompressed_bytes < _SAMPLE_BYTES:
+        # Too small a layer would measure the start of the threads.
+        order = replace(sample.order, is_compressed=False)
+        target_bytes = max(_SAMPLE_BYTES, least_bytes(order))
+        sample = solve_layer(replace(order, target_bytes=target_bytes))
+    start, size_bytes = time.perf_counter(), 0
+    with contextlib.closing(LayerStream(sample, Watch()).plain_blocks()) as blocks:
+        for block in blocks:
+            size_bytes += len(block)
+            if size_bytes >= _SAMPLE_BYTES or time.perf_counter() - start > _SAMPLE_SECONDS:
+                break
+    return size_bytes / (time.perf_counter() - start)

@@ -173,13 +173,23 @@ def solve_layer(order: LayerOrder) -> Layer:
 
 
 def least_bytes(order: LayerOrder) -> int:
-    """Count the bytes of the smallest layer with this order's files."""
-    return _measure(order, order.file_count) + _reserve(order)
+    """Count the bytes of the smallest layer with this order's files, whatever its target."""
+    files = _measure(order, order.file_count)
+    least = files
+    # What is kept in reserve may grow with the target.
+    while (needed := files + _reserve(replace(order, target_bytes=least))) > least:
+        least = needed
+    return least
 
 
 @functools.lru_cache(maxsize=4096)
 def _solve(order: LayerOrder) -> Layer:
-    reserve = _reserve(order)
+    reserve, least = _reserve(order), least_bytes(order)
+    if order.target_bytes < least:
+        raise LayerTooSmall(
+            f"a layer of {order.target_bytes:,} bytes is too small for its files: "
+            f"they need {least:,} bytes"
+        )
     units = _largest_within(
         functools.partial(_measure, order), order.target_bytes - reserve, order.file_count
     )
@@ -217,15 +227,12 @@ def _place_files(order: LayerOrder, units: int) -> tuple[Entry, ...]:
 
 
 def _largest_within(measure: Callable[[int], int], target: int, least: int) -> int:
-    """Find a number of units, at least `least`, that measures at most one unit below the target.
+    """Find a number of units that measures at most one unit below the target.
 
+    `least` units must measure no more than the target.
     `measure` grows almost linearly, so interpolation needs few steps.
     """
     low, low_bytes = least, measure(least)
-    if low_bytes > target:
-        raise LayerTooSmall(
-            f"a layer of {target} bytes is too small for its files: they need {low_bytes} bytes"
-        )
     stride = STRIPE_BYTES // UNIT_BYTES
     slope = (measure(least + stride) - low_bytes) / stride
     high: int | None = None

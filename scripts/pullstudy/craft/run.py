@@ -14,7 +14,7 @@ from pullstudy.craft.plan import Plan, plan_study
 from pullstudy.craft.registry_output import RegistryOutput
 from pullstudy.craft.study import ALONE, Study, StudyError, Surroundings, load_study
 from pullstudy.craft.tabulate import write_crafted
-from pullstudy.errors import ConfigError
+from pullstudy.errors import ConfigError, CraftError
 from pullstudy.naming import parse_reference
 from pullstudy.registry.credentials import read_docker_config
 from pullstudy.registry.push import CHUNK_BYTES, RepositoryPusher
@@ -65,7 +65,8 @@ def craft_study(
 ) -> list[CraftedImage]:
     """Make the images of a study file and write the table `crafted_images`.
 
-    Images that are there already, by the same recipe, are not made again. Raises PullstudyError.
+    Images that are there already, by the same recipe, are not made again. Raises PullstudyError,
+    also when not one of them can be made.
     """
     plan, base = plan_file(
         path,
@@ -73,6 +74,10 @@ def craft_study(
         beyond_limits=settings.beyond_limits,
         plain_http=settings.plain_http,
     )
+    if not plan.images:
+        first, others = plan.skipped[0], len(plan.skipped) - 1
+        also = f", and {others} more are skipped" if others else ""
+        raise CraftError(f"{path}: nothing to make: {first.cell.tag}: {first.reason}{also}")
     crafted = craft_images(plan, open_output(plan.study, settings), base, reporter or Reporter())
     if table:
         write_crafted(table, [(plan.study, crafted)])

@@ -76,7 +76,7 @@ class LayerStream:
                 if framed.size:
                     yield framed.data
 
-    def plain_blocks(self) -> Iterator[memoryview]:
+    def plain_blocks(self) -> Generator[memoryview]:
         """Yield the tar instead of the blob."""
         with contextlib.closing(self._generate()) as blocks:
             for plain, _ in blocks:

@@ -159,32 +159,21 @@ def draw_layers(layers: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_wire_bytes(wire: pd.DataFrame) -> Figure:
-    """Bytes on the wire by the size that the tag says, one point for each image."""
+def draw_wire_bytes(wire: pd.DataFrame, planned: pd.DataFrame) -> Figure:
+    """Bytes on the wire by the size that was asked for: published images, and this study's plan."""
     figure, (axes,) = make_figure(3.2)
-    low, high = float(wire["nominal_bytes"].min()), float(wire["nominal_bytes"].max())
-    axes.plot([low, high], [low, high], "--", color=GREY)
-    axes.annotate(
-        "as many as the tag says  ",
-        (high, high),
-        ha="right",
-        va="center",
-        color=GREY,
-        xytext=(-25, 0),
-        textcoords="offset points",
-    )
-    points = axes.scatter(
-        wire["nominal_bytes"],
-        wire["wire_bytes"],
-        c=wire["layers"],
-        cmap="viridis",
-        s=16,
-        linewidths=0,
-    )
-    figure.colorbar(points, ax=axes, label="layers")
+    made = planned.dropna(subset=["planned_bytes"])
+    for sizes, bytes_, colour, marker, label in (
+        (wire["nominal_bytes"], wire["wire_bytes"], PUBLISHED, "s", "as published: zeros"),
+        (made["target_bytes"], made["planned_bytes"], RIGHT, "o", "crafted by this study"),
+    ):
+        axes.scatter(sizes, bytes_, color=colour, marker=marker, s=16, linewidths=0, label=label)
+    ends = pd.concat([wire["nominal_bytes"], made["target_bytes"]]).agg(["min", "max"])
+    axes.plot(ends, ends, "--", color=GREY, zorder=0, label="as many as the size says")
     axes.set(xscale="log", yscale="log", xlabel="nominal image size", ylabel="bytes on the wire")
     format_log(axes.xaxis, bytes_axis())
     format_log(axes.yaxis, bytes_axis())
+    axes.legend()
     return figure
 
 

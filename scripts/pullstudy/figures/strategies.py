@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from pullstudy.figures.style import (
@@ -21,7 +25,7 @@ CACHES = {
     "previous": ("only those of the image before", COLOURS[1]),
     "nothing": ("nothing is kept", COLOURS[2]),
 }
-ORDERS = {"best": "-", "worst": "--"}
+ORDERS: dict[str, Literal["-", "--"]] = {"best": "-", "worst": "--"}
 
 
 def draw_build_strategies(strategies: pd.DataFrame) -> Figure:
@@ -74,9 +78,12 @@ def draw_pull_orders(orders: pd.DataFrame) -> Figure:
         axes.yaxis.set_major_formatter(bytes_axis())
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     columns[0].set_ylabel("bytes pulled so far")
-    for label, colour in CACHES.values():
-        columns[0].plot([], [], color=colour, label=label)
-    for order, line in ORDERS.items():
-        columns[0].plot([], [], line, color="black", label=f"{order} order")
-    figure.legend(frameon=False, loc="outside upper center", ncols=3)
+    caches = [Line2D([], [], color=colour, label=label) for label, colour in CACHES.values()]
+    styles = [
+        Line2D([], [], linestyle=line, color="black", label=f"{order} order")
+        for order, line in ORDERS.items()
+    ]
+    # A legend fills its columns first: so the caches stand in one row, the orders below them.
+    entries = [entry for column in zip_longest(caches, styles) for entry in column if entry]
+    figure.legend(handles=entries, frameon=False, loc="outside upper center", ncols=len(caches))
     return figure

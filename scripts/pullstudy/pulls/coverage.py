@@ -26,9 +26,14 @@ def cover_archive(archive: Path, folder: Path) -> None:
     absent = _describe(expected - present)
     columns = {
         "part": [PART],
-        "expected": [len(expected)],
+        # An archive that holds nothing of the pulls is not complete.
+        "expected": [len(expected) or 1],
         "present": [len(present)],
-        "detail": [f"clusters of which no pull is kept: {absent or 'none'}"],
+        "detail": [
+            f"clusters of which no pull is kept: {absent or 'none'}"
+            if expected
+            else f"{_CLUSTERS} is missing"
+        ],
     }
     write_table("coverage", folder / "coverage.parquet", columns)
 

@@ -90,13 +90,14 @@ class HistoryEntry(msgspec.Struct, gc=False):
 
 
 class Config(msgspec.Struct, gc=False):
-    """An image config."""
+    """An image config; `rootfs` stays undecoded, few ask for it."""
 
     os: str | None = None
     architecture: str | None = None
     variant: str | None = None
     created: str | None = None
     history: list[HistoryEntry] | None = None
+    rootfs: msgspec.Raw = msgspec.Raw()
 
 
 class RepositoryDocument(msgspec.Struct, gc=False):

@@ -13,15 +13,13 @@ import fcntl
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import aiohttp
 
 from pullstudy.errors import ConfigError, PullstudyError, RegistryError
-from pullstudy.registry.auth import Authenticator
 from pullstudy.registry.cache import ContentCache, TagMemory
 from pullstudy.registry.client import RegistryClient
-from pullstudy.registry.credentials import read_docker_config
+from pullstudy.registry.connect import connect
 from pullstudy.registry.harvested import HarvestSummary, open_journal, wanted_tags, write_harvest
 from pullstudy.registry.journal import Failure, Journal, Listed, TagRecord, has_journal
 from pullstudy.registry.plan import HarvestSettings, Progress, Target, plan_targets
@@ -95,7 +93,7 @@ class _Harvest:
         self, session: aiohttp.ClientSession, registry: str, targets: list[Target]
     ) -> None:
         try:
-            transport = await self._connect(session, registry)
+            transport = await connect(session, registry, self._settings)
         except ConfigError as exc:
             for target in targets:
                 self._give_up(target, Failure("credentials", str(exc), mendable=True))
@@ -112,17 +110,6 @@ class _Harvest:
                 self._progress.repositories_done += 1
 
         await _run_workers(work, min(transport.limiter.limits.concurrency, len(targets)))
-
-    async def _connect(self, session: aiohttp.ClientSession, registry: str) -> Transport:
-        """Raises ConfigError when the credentials cannot be had."""
-        reached = self._settings.transport_of(registry)
-        # A mirror is asked in its own name: the registry's credentials are not for it.
-        host = registry
-        if self._settings.endpoint_of(registry):
-            host = urlsplit(reached.base_url).netloc
-        # A helper program may take its time.
-        credentials = await asyncio.to_thread(lambda: read_docker_config().find(host))
-        return Transport(session, registry, reached, Authenticator(host, credentials))
 
     def _give_up(self, target: Target, failure: Failure) -> None:
         """Write down why a repository cannot be asked; what is known of it already stays."""

@@ -28,10 +28,11 @@ def harvest_named(names: Path, folder: Path, cache: Path, options: Mapping[str, 
     wanted = pq.read_table(names, columns=["name"])["name"].to_pylist()
     chosen = wanted[: options["max_repositories"]]
     display = Display(Console(stderr=True))
-    return str(harvest(chosen, folder, cache, _make_settings(options), display))
+    return str(harvest(chosen, folder, cache, make_settings(options), display))
 
 
-def _make_settings(options: Mapping[str, Any]) -> HarvestSettings:
+def make_settings(options: Mapping[str, Any]) -> HarvestSettings:
+    """Turn the keys of the config below `registry` into settings. Raises ConfigError."""
     rate = options["requests_per_second"] or math.inf
     return HarvestSettings(
         platforms=tuple(dict.fromkeys(map(parse_platform, options["platforms"]))),

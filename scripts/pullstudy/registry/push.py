@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import urlencode, urljoin
 
 import requests
@@ -33,6 +33,7 @@ _PROBE_BYTES = 64 << 10
 _ATTEMPTS = 6
 _FIRST_BACKOFF_SECONDS = 0.25
 _read_range = re.compile(r"(?:bytes=)?0-(\d+)").fullmatch
+_Answer = TypeVar("_Answer")
 
 
 class BlobSource(Protocol):
@@ -88,21 +89,22 @@ class RepositoryPusher:
         self._session = Session(registry, credentials, plain_http=plain_http)
         self._scope = repository_scope(repository, actions)
         self._chunk_bytes = chunk_bytes
+        self._has_answered = False
 
     def check_permission(self) -> None:
         """Make sure that uploads are allowed, by beginning one. Raises RequestFailed."""
-        self._cancel(self._begin().url)
+        self._cancel(self._persist(self._begin).url)
 
     def has_blob(self, digest: str) -> bool:
         """Whether the repository holds a blob."""
-        return self._call("HEAD", f"blobs/{digest}", (200, 404)).ok
+        return self._persist(lambda: self._call("HEAD", f"blobs/{digest}", (200, 404))).ok
 
     def mount_blob(self, digest: str, source: str) -> bool:
         """Take a blob over from another repository of the registry, if the registry does that."""
         query = urlencode({"mount": digest, "from": source})
         scope = f"{self._scope} {repository_scope(source)}"
-        url = f"/v2/{self.repository}/blobs/uploads/?{query}"
-        response = self._session.send(Call("POST", url, scope, (201, 202)))
+        call = Call("POST", f"/v2/{self.repository}/blobs/uploads/?{query}", scope, (201, 202))
+        response = self._persist(lambda: self._session.send(call))
         if response.status_code == requests.codes.accepted:
             # The registry began an ordinary upload instead.
             self._cancel(self._absolute(response))
@@ -112,7 +114,7 @@ class RepositoryPusher:
         """Push a small blob, unless it is there, and return its digest."""
         digest = digest_of(content)
         if not self.has_blob(digest):
-            self._finish(self._begin(), digest, content)
+            self._persist(lambda: self._finish(self._begin(), digest, content))
         return digest
 
     def push_blob(self, request: BlobRequest) -> str:
@@ -136,18 +138,20 @@ class RepositoryPusher:
                     raise
                 if is_stale:
                     upload, best_bytes = _Upload(""), 0
-            time.sleep(_FIRST_BACKOFF_SECONDS * 2 ** (failures - 1))
+            _wait_after(failures)
 
     def put_manifest(self, reference: str, content: bytes, media_type: str) -> str:
         """Put a manifest under a tag and return its digest."""
         headers = {"Content-Type": media_type}
-        self._call("PUT", f"manifests/{reference}", (200, 201), headers, content)
+        path = f"manifests/{reference}"
+        self._persist(lambda: self._call("PUT", path, (200, 201), headers, content))
         return digest_of(content)
 
     def get_manifest(self, reference: str, accept: Iterable[str]) -> tuple[bytes, str] | None:
         """Fetch a manifest and its media type; None when there is none."""
         headers = {"Accept": ", ".join(accept)}
-        response = self._call("GET", f"manifests/{reference}", (200, 404), headers)
+        path = f"manifests/{reference}"
+        response = self._persist(lambda: self._call("GET", path, (200, 404), headers))
         if not response.ok:
             return None
         return response.content, response.headers.get("Content-Type", "").partition(";")[0]
@@ -158,6 +162,22 @@ class RepositoryPusher:
         call = Call("GET", url, self._scope, (200,), is_streamed=True)
         with self._session.send(call) as response, self._session.translate(url):
             yield from response.iter_content(1 << 20)
+
+    def _persist(self, attempt: Callable[[], _Answer]) -> _Answer:
+        """Try again what failed for a passing cause, unless nobody is there from the start."""
+        failures = 0
+        while True:
+            try:
+                answer = attempt()
+            except RequestFailed as exc:
+                failures += 1
+                is_there = self._has_answered or exc.status is not None
+                if failures >= _ATTEMPTS or not (exc.temporary and is_there):
+                    raise
+            else:
+                self._has_answered = True
+                return answer
+            _wait_after(failures)
 
     def _call(
         self,
@@ -224,6 +244,10 @@ class RepositoryPusher:
 
     def _absolute(self, response: requests.Response, fallback: str = "") -> str:
         return urljoin(self._session.base_url, _location(response, fallback))
+
+
+def _wait_after(failures: int) -> None:
+    time.sleep(_FIRST_BACKOFF_SECONDS * 2 ** (failures - 1))
 
 
 def _location(response: requests.Response, fallback: str = "") -> str:

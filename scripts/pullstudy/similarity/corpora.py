@@ -38,6 +38,12 @@ class Corpus(NamedTuple):
 
 
 CORPORA: Mapping[str, Corpus] = {
+    "layers": Corpus(
+        ("history",),
+        partial(write_layer_documents, layers_only=True),
+        "unique_layers",
+        is_compared=False,
+    ),
     "unique_layers": Corpus(
         ("history",),
         partial(write_layer_documents, layers_only=True, unique=True),

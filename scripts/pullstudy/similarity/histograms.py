@@ -39,7 +39,10 @@ def write_cosine_shard(
     """
     _, rows = read_vectors(vectors)
     if centred:
+        # A document that is the mean itself has no direction; in a corpus of copies all are.
+        rounding = np.finfo(np.float32).eps * np.abs(rows).max()
         rows = (rows - rows.mean(axis=0, dtype=np.float64)).astype(np.float32)
+        rows = rows[np.abs(rows).max(axis=1) > rounding]
     first, copies = group_identical(rows)
     rows = rows[first]
     counts = count_pairs(
@@ -77,7 +80,8 @@ def gather_cosine_histogram(shards: Sequence[Path], vectors: Path, corpus: str, 
 
 def summarise_vectors(documents: Path, vectors: Path, corpus: str, path: Path) -> None:
     """Write how many documents of a corpus have a vector, and how many differ: `corpus_vectors`."""
-    total = pq.read_metadata(documents).num_rows
+    copies = pq.read_table(documents, columns=["copies"])["copies"].to_numpy()
+    total = len(copies)
     embedded = pq.read_metadata(vectors).num_rows
     try:
         distinct = len(group_identical(read_vectors(vectors)[1])[0])
@@ -88,6 +92,7 @@ def summarise_vectors(documents: Path, vectors: Path, corpus: str, path: Path) -
         path,
         {
             "corpus": [corpus],
+            "texts": [int(copies.sum())],
             "documents": [total],
             "empty_documents": [total - embedded],
             "distinct_vectors": [distinct],

@@ -182,8 +182,14 @@ def find_neighbours(sets: DigestSets, count: int) -> Iterator[dict[str, Any]]:
 
 
 def write_jaccard_summary(collections: Sequence[tuple[str, DigestSets]], path: Path) -> None:
-    """Write the statistics of each collection as table `jaccard_summary`."""
-    rows = [_summary_row(name, sets) for name, sets in collections]
+    """Write the statistics of each collection that has a pair as table `jaccard_summary`.
+
+    Raises EmptyCorpus when none has.
+    """
+    rows = [_summary_row(name, sets) for name, sets in collections if sets.copies.sum() > 1]
+    if not rows:
+        names = ", ".join(name for name, _ in collections)
+        raise EmptyCorpus(f"{names}: fewer than 2 images have layers: a pair needs 2")
     write_table("jaccard_summary", path, {key: [row[key] for row in rows] for key in rows[0]})
 
 

@@ -33,6 +33,7 @@ from pullstudy.tables.columns import (
     Table,
 )
 from pullstudy.tables.columns import make_table as _table
+from pullstudy.tables.cost import COST_TABLES
 from pullstudy.tables.craft import CRAFT_TABLES
 from pullstudy.tables.pulls import PULL_TABLES
 from pullstudy.tables.similarity import SIMILARITY_TABLES
@@ -204,6 +205,7 @@ TABLES: dict[str, Table] = {
             Column("detail", TEXT, "what is missing, in words"),
         ),
         *BASE_TABLES,
+        *COST_TABLES,
         *CRAFT_TABLES,
         *PULL_TABLES,
         *SIMILARITY_TABLES,

@@ -26,7 +26,7 @@ BASE_TABLES = (
         Column(
             "level",
             LABEL,
-            "manifest, config, layers, unpacked_layers, files, contents, paths, base",
+            "manifest, config, layers, unpacked_layers, commands, files, contents, paths, base",
         ),
         Column("is_identical", BOOL, "nothing differs on this level"),
         Column("shared", INT64, "elements that both have"),

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from pullstudy.tables.columns import FLOAT64, INT32, INT64, LABEL, NAME, TEXT, VECTOR, Column
+from pullstudy.tables.columns import (
+    FLOAT64,
+    INT32,
+    INT64,
+    LABEL,
+    NAME,
+    TEXT,
+    TEXTS,
+    VECTOR,
+    Column,
+)
 from pullstudy.tables.columns import make_table as _table
 
 SIMILARITY_TABLES = (
@@ -83,6 +93,7 @@ SIMILARITY_TABLES = (
         "corpus_vectors",
         "one corpus, with what its cosine histogram was counted from",
         Column("corpus", LABEL, "unique_layers, images, dockerfiles, …"),
+        Column("texts", INT64, "texts it was made from, equal ones each time"),
         Column("documents", INT64, "documents of the corpus"),
         Column("empty_documents", INT64, "of these, without any word of the embedding: in no pair"),
         Column("distinct_vectors", INT64, "distinct vectors of the others"),
@@ -134,6 +145,16 @@ SIMILARITY_TABLES = (
         Column("layer_number", INT32, "order in the manifest, counted from 0"),
         Column("digest", TEXT, "digest of the compressed layer"),
         Column("size_bytes", INT64, "compressed bytes"),
+    ),
+    _table(
+        "container_images",
+        "one image of a container set, with what its config says",
+        Column("set_name", LABEL, "row group of `container_sets`"),
+        NAME,
+        Column("tag", TEXT, "the tag"),
+        Column("config_digest", TEXT, "digest of the config; null where none is named", True),
+        Column("diff_ids", TEXTS, "digests of the unpacked layers; empty where none are told"),
+        Column("commands", TEXTS, "what made its layers, from its history; empty where not told"),
     ),
     _table(
         "build_strategies",

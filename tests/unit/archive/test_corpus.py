@@ -24,6 +24,7 @@ DATA = "dockerfile/data"
             "orgs/org/o/r/dockerfile/data/rseng/Dockerfile",
             ("orgs", "o/r", "dockerfile/data/rseng/Dockerfile"),
         ),
+        ("new/o/r/Dockerfile", ("new", "o/r", "Dockerfile")),
         ("orgs/org/o/Dockerfile", None),
         ("rseng/o/Dockerfile", None),
         ("rseng/Dockerfile", None),

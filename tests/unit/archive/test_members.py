@@ -7,11 +7,11 @@ import io
 import subprocess
 import tarfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
-from pullstudy.archive.members import read_members
+from pullstudy.archive.members import check_archive, list_folders, read_members
 from pullstudy.errors import ArchiveMissing, ArchiveTruncated, UnsafeMember
 
 FILES = {
@@ -66,6 +66,34 @@ def test_every_tarball_form_gives_the_members_below_the_prefix(
         tmp_path / "a.tgz", [(make_member(top + p), c) for p, c in FILES.items()], form
     )
     assert dict(read_members(archive, ["dockerfile/data"])) == below("dockerfile/data")
+
+
+@pytest.mark.parametrize("form", ["tarball", "folder"])
+def test_folders_are_listed_and_parts_left_out(tmp_path: Path, form: str) -> None:
+    archive = write_tree(tmp_path / "up")
+    if form == "tarball":  # without members for the folders themselves
+        members = [(make_member(f"top/experiments/{p}"), c) for p, c in FILES.items()]
+        archive = write_tarball(tmp_path / "a.tgz", members)
+    folders = {str(parent) for p in below("dockerfile") for parent in PurePosixPath(p).parents}
+    assert list_folders(archive, "dockerfile") == sorted(folders - {".", "dockerfile"})
+    left = dict(read_members(archive, ["dockerfile"], without=["dockerfile/data"]))
+    assert left == {p: c for p, c in below("dockerfile").items() if "/data/" not in p}
+
+
+@pytest.mark.parametrize("level", ["", "up", "up/experiments"])
+def test_what_holds_the_study_passes(tmp_path: Path, level: str) -> None:
+    write_tree(tmp_path / "up")
+    check_archive(tmp_path / level)
+
+
+def test_what_holds_nothing_of_the_study_is_refused(tmp_path: Path) -> None:
+    archive = write_tarball(tmp_path / "a.tgz", [(make_member("top/README.md"), b"x")])
+    folder = tmp_path / "other"
+    folder.mkdir()
+    for wrong in (archive, folder):
+        with pytest.raises(ArchiveMissing, match="holds no folder 'experiments'"):
+            check_archive(wrong)
+    check_archive(write_tarball(tmp_path / "b.tgz", [(make_member("experiments/x"), b"x")]))
 
 
 def test_posix_prefix_field_is_read(tmp_path: Path) -> None:

@@ -23,7 +23,11 @@ def test_layers_of_image_manifests_only(tmp_path: Path) -> None:
         "list": {"schemaVersion": 2, "manifests": []},
         "gone": None,
     }
-    document = json.dumps({"tags": ["1.0"], "manifests": manifests})
+    config = {
+        "rootfs": {"type": "layers", "diff_ids": ["sha256:c", "sha256:d"]},
+        "history": [{"created_by": "ADD x"}, {"created_by": None}, {"empty_layer": True}],
+    }
+    document = json.dumps({"tags": ["1.0"], "manifests": manifests, "configs": {"1.0": config}})
     write(tmp_path, "one/ghcr.io/a/b/manifests-config-layers.json", document)
     write(tmp_path, "one/container-layers-csv", "not a document")
     write(tmp_path, "two/c/manifests-config-layers.json", "{broken")
@@ -33,6 +37,11 @@ def test_layers_of_image_manifests_only(tmp_path: Path) -> None:
         ("one", "ghcr.io/a/b", "1.0", 0, "sha256:a", 3),
         ("one", "ghcr.io/a/b", "1.0", 1, "sha256:b", 4),
     ]
+    [image] = pq.read_table(tmp_path / "out/container_images.parquet").to_pylist()
+    assert tuple(image.values()) == (
+        *("one", "ghcr.io/a/b", "1.0", None),
+        *(["sha256:c", "sha256:d"], ["ADD x"]),
+    )
     [failure] = pq.read_table(tmp_path / "out/failures.parquet").to_pylist()
     assert failure["name"].endswith("two/c/manifests-config-layers.json")
     assert failure["reason"] == "broken_json"

@@ -137,6 +137,7 @@ def make_image(*layers: MadeLayer, **more: Any) -> MadeImage:
         "architecture": "amd64",
         "os": "linux",
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+        "history": [{"created_by": "COPY a b"}, {"empty_layer": True}],
     } | more
     content = json.dumps(config).encode()
     manifest = {

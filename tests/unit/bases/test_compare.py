@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pullstudy.archive.members import read_members
+from pullstudy.archive.strategies import tabulate_container_sets
 from pullstudy.bases.compare import LEVELS, ImageParts, compare_all, compare_sets, describe_image
 from pullstudy.bases.paths import ReadSettings
 from pullstudy.bases.run import RunSettings, read_images
-from pullstudy.bases.tabulate import compare_container_sets, read_container_sets
+from pullstudy.bases.tabulate import compare_container_sets
 from tests.unit.bases.conftest import (
     MadeImage,
     layer_of,
@@ -66,6 +70,7 @@ BASE = make_image(LIBRARY, layer_of(*EMPTY))
 CHANGES: dict[str, tuple[MadeImage, str]] = {
     "nothing": (BASE, "manifest"),
     "label": (make_image(LIBRARY, layer_of(*EMPTY), config={"Labels": {"a": "b"}}), "layers"),
+    "command": (make_image(LIBRARY, layer_of(*EMPTY), history=[{"created_by": "x"}]), "unpacked"),
     "compression": (make_image(LIBRARY, layer_of(*EMPTY, how="zstd")), "config"),
     "time": (make_image(LIBRARY, layer_of(*with_time(EMPTY, 1_700_000_000))), "files"),
     "one layer": (
@@ -90,16 +95,19 @@ CHANGES: dict[str, tuple[MadeImage, str]] = {
     "path": (make_image(LIBRARY, layer_of(("more", b""), *EMPTY)), "base"),
     "everything": (make_image(layer_of(("b", b""))), ""),
 }
-# What is implied by what: `config` and `layers` do not imply each other.
+# What is implied by what: `config` and `layers` do not imply each other. Nothing but the change of
+# the command touches the commands.
+FILES = {"files", "contents", "paths", "base"}
 IMPLIED = {
     "manifest": set(LEVELS),
     "config": set(LEVELS) - {"manifest", "layers"},
     "layers": set(LEVELS) - {"manifest", "config"},
-    "files": {"files", "contents", "paths", "base"},
-    "contents": {"contents", "paths", "base"},
-    "paths": {"paths", "base"},
-    "base": {"base"},
-    "": set(),
+    "unpacked": {"layers", "unpacked_layers", *FILES},
+    "files": {"commands", *FILES},
+    "contents": {"commands", "contents", "paths", "base"},
+    "paths": {"commands", "paths", "base"},
+    "base": {"commands", "base"},
+    "": {"commands"},
 }
 
 
@@ -135,10 +143,10 @@ def test_counts_and_scores_of_the_levels(describe: Describe) -> None:
     assert (levels["layers"].shared, levels["layers"].in_b) == (1, 2)
 
 
-def test_unpacked_layers_that_no_config_tells_are_no_level(describe: Describe) -> None:
-    silent = make_image(LIBRARY, rootfs={"type": "layers", "diff_ids": []})
+def test_what_no_config_tells_is_no_level(describe: Describe) -> None:
+    silent = make_image(LIBRARY, rootfs={"type": "layers", "diff_ids": []}, history=[{}])
     (comparison,) = compare_all(describe(silent, make_image(LIBRARY)))
-    assert "unpacked_layers" not in {found.level for found in comparison.levels}
+    assert not {"unpacked_layers", "commands"} & {found.level for found in comparison.levels}
 
 
 @patient
@@ -164,21 +172,36 @@ def test_all_pairs_are_compared_once(describe: Describe) -> None:
 
 @pytest.mark.integration
 def test_the_published_container_sets(published_archive: Path, tmp_path: Path) -> None:
-    sets = read_container_sets(published_archive)
-    assert {name: len(images) for name, images in sets.items()} == {
-        "containers": 10,
-        "performance-study": 10,
-        "spack": 7,
-    }
-    compare_container_sets(published_archive, tmp_path / "comparisons.parquet")
+    tabulate_container_sets(published_archive, tmp_path)
+    layers, images = tmp_path / "container_sets.parquet", tmp_path / "container_images.parquet"
+    compare_container_sets(layers, images, tmp_path / "comparisons.parquet")
     rows = pq.read_table(tmp_path / "comparisons.parquet").to_pylist()
-    assert len(rows) == 3 * (45 + 45 + 21)
-    # The off-diagonal means of the published matrices (notes on the archive).
-    for set_name, mean in (("containers", 0.621), ("performance-study", 0.336), ("spack", 0.0667)):
-        found = [
-            row["jaccard"]
+    assert len(rows) == 4 * (45 + 45 + 21)
+    matrices = dict(read_members(published_archive, ["similarity/data/similarity"]))
+    for level, matrix in (
+        ("layers", "container-similarity"),
+        ("commands", "container-layer-content-similarity"),
+    ):
+        found = {
+            frozenset((row["name_a"], row["name_b"])): row["jaccard"]
             for row in rows
-            if row["set_name"] == set_name and row["level"] == "layers"
-        ]
-        assert sum(found) / len(found) == pytest.approx(mean, abs=6e-4)
-    assert not any(row["is_identical"] for row in rows)
+            if row["level"] == level
+        }
+        published: dict[frozenset[str], float] = {}
+        for path in matrices:
+            if path.endswith(f"/{matrix}-similarity.csv"):
+                published |= read_matrix(matrices[path])
+        assert len(found) == len(published) == 45 + 45 + 21
+        assert found == pytest.approx(published, rel=1e-12)
+    assert {row["level"] for row in rows if row["is_identical"]} == {"commands"}
+
+
+def read_matrix(content: bytes) -> dict[frozenset[str], float]:
+    """The values above the diagonal of a published matrix, by the names of both images."""
+    names, *lines = csv.reader(io.StringIO(content.decode()))
+    return {
+        frozenset((line[0], name)): float(value)
+        for line in lines
+        for name, value in zip(names[1:], line[1:], strict=True)
+        if name != line[0]
+    }

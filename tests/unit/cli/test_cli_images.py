@@ -151,7 +151,7 @@ def test_compare_prints_json_and_writes_a_table(run: Run, tmp_path: Path) -> Non
         (names[1], names[2]),
     ]
     assert [level["level"] for level in pairs[0]["levels"]][-1] == "paths"
-    assert pq.read_table(tmp_path / "comparisons.parquet").num_rows == 3 * 7
+    assert pq.read_table(tmp_path / "comparisons.parquet").num_rows == 3 * 8
 
 
 def test_compare_needs_two_images_that_can_be_read(run: Run) -> None:

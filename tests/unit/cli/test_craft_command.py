@@ -85,7 +85,7 @@ seed: 4
     output = f"oci:{tmp_path / 'oci'}"
     assert run(monkeypatch, study, "--output", output, "--table", table) == 0
     out = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
-    assert out.count("  made\n") == 2
+    assert out.count("  made") == 2
     rows = pq.read_table(table).to_pylist()
     assert [row["digest"] in out for row in rows] == [True, True]
     assert [row["compressed_bytes"] for row in rows] == [300_000, 500_000]
@@ -112,7 +112,26 @@ seed: 4
         "digest": "",
     }
     assert run(monkeypatch, study, "--output", output) == 0
-    assert capsys.readouterr().out.count("  was there\n") == 2
+    assert capsys.readouterr().out.count("  was there") == 2
+
+
+def test_what_is_skipped_is_said_while_crafting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, output = tmp_path / "study.yaml", f"oci:{tmp_path / 'out'}"
+    study.write_text("sizes: [{total: 300000}]\nlayers: [{exact: 1}, {exact: 128}, {exact: 129}]")
+    assert run(monkeypatch, study, "--output", output) == 0
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"1-layers-size-300000-bytes  300,000 bytes  1 layer  sha256:.*\n", out)
+    assert [line.partition("  ")[0] for line in err.splitlines()] == [
+        "128-layers-size-300000-bytes", "129-layers-size-300000-bytes",
+    ]  # fmt: skip
+    assert err.count("skipped: ") == 2
+    study.write_text("sizes: [{total: 300000}]\nlayers: [{exact: 128}, {exact: 129}]")
+    assert run(monkeypatch, study, "--output", output) == 1
+    _, err = capsys.readouterr()
+    assert "nothing to make: 128-layers-size-300000-bytes: 128 layers, Docker takes 127" in err
+    assert err.endswith("and 1 more are skipped\n")
 
 
 def test_an_engine_that_is_not_there_is_named(

@@ -1,12 +1,13 @@
 import itertools
 import zlib
+from dataclasses import replace
 
 import pytest
 import zstandard
 
 from pullstudy.craft.content import ALL_RANDOM, ALL_ZEROS, Mix
 from pullstudy.craft.formats import choose_format
-from pullstudy.craft.layers import Layer, LayerOrder, LayerTooSmall, solve_layer
+from pullstudy.craft.layers import Layer, LayerOrder, LayerTooSmall, least_bytes, solve_layer
 from pullstudy.craft.library_format import LibraryFormat
 from pullstudy.craft.study import Size, Study
 from tests.unit.craft.conftest import make_layer, sha256
@@ -56,6 +57,21 @@ def test_the_library_did_the_work() -> None:
 def test_a_layer_below_its_reserve_is_too_small() -> None:
     with pytest.raises(LayerTooSmall):
         solve("gzip", 6, ALL_RANDOM, 9_000)
+
+
+@pytest.mark.parametrize(("name", "level"), [("gzip", 9), ("zstd", 3)])
+@pytest.mark.parametrize("is_compressed", [True, False])
+def test_the_smallest_layer_is_what_it_is_said_to_be(
+    name: str, level: int, is_compressed: bool
+) -> None:
+    """What is kept in reserve grows with the target: it must not outgrow the least one."""
+    layer_format = choose_format(Study((Size(1),), (1,), compression=name, level=level))
+    order = LayerOrder(layer_format, MIXED, "000-ab", 40, 0, is_compressed)
+    least = least_bytes(order)
+    made = make_layer(solve_layer(replace(order, target_bytes=least)))
+    assert len(made.data if is_compressed else made.plain) == least
+    with pytest.raises(LayerTooSmall, match=f"they need {least:,} bytes"):
+        solve_layer(replace(order, target_bytes=least - 1))
 
 
 def test_the_recipe_names_the_version_of_the_library() -> None:

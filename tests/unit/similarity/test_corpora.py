@@ -24,7 +24,8 @@ def texts(tmp_path: Path, corpus: str) -> list[str]:
     return tokens
 
 
-def test_unique_layers_are_own_texts_of_layers_only(tmp_path: Path) -> None:
+def test_layers_are_own_texts_of_layers_only_all_or_the_unique_ones(tmp_path: Path) -> None:
+    assert texts(tmp_path, "layers") == ["run apt get install ab"] * 2
     assert texts(tmp_path, "unique_layers") == ["run apt get install ab"]
 
 

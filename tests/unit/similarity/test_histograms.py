@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
+from pullstudy.errors import EmptyCorpus
 from pullstudy.similarity.histograms import (
     gather_cosine_histogram,
     summarise_vectors,
@@ -73,16 +74,26 @@ def test_centring_takes_off_what_all_have_in_common(
     assert table.pairs.sum() == expected.sum()
 
 
+def test_a_corpus_of_copies_has_no_direction(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.parquet"
+    row = np.random.default_rng(3).standard_normal(9).astype(np.float32)
+    columns = {"document_id": range(7), "vector": pa.array([row] * 7, VECTOR)}
+    write_table("document_vectors", path, columns)
+    with pytest.raises(EmptyCorpus):
+        count(tmp_path, path, 1, centred=True)
+
+
 def test_a_corpus_says_how_many_documents_are_in_no_pair(
     vectors: tuple[Path, np.ndarray], tmp_path: Path
 ) -> None:
     path, rows = vectors
     documents = tmp_path / "documents.parquet"
-    pq.write_table(pa.table({"document_id": range(len(rows) + 5)}), documents)
+    pq.write_table(pa.table({"copies": [1] * len(rows) + [3] * 5}), documents)
     summarise_vectors(documents, path, "images", tmp_path / "summary.parquet")
     assert pq.read_table(tmp_path / "summary.parquet").to_pylist() == [
         {
             "corpus": "images",
+            "texts": len(rows) + 15,
             "documents": len(rows) + 5,
             "empty_documents": 5,
             "distinct_vectors": 1600,

@@ -1,0 +1,1 @@
+"""What pulling a set of images costs a cluster, in seconds and dollars."""

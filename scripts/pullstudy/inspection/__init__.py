@@ -1,0 +1,1 @@
+"""What manifests and configs tell of images before they are pulled."""
