@@ -18,7 +18,13 @@ include: "workflow/rules/similarity.smk"
 include: "workflow/rules/queries.smk"
 include: "workflow/rules/craft.smk"
 include: f"workflow/rules/craft_{config['craft']['output']}.smk"
-include: f"workflow/rules/pulls_{config['pulls']['source']}.smk"
+
+
+for source in config["pulls"]["sources"]:
+
+    include: f"workflow/rules/pulls_{source}.smk"
+
+
 include: "workflow/rules/pulls.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/figures_pulls.smk"

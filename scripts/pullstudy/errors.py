@@ -15,7 +15,8 @@
     ├── EmptyCorpus         there is nothing to compute from
     ├── RegistryError       a registry answered with an error
     ├── ImageError          the files of an image cannot be read, or not within the limits
-    └── CraftError          an image cannot be crafted as asked
+    ├── CraftError          an image cannot be crafted as asked
+    └── PullError           the machinery of a pull run failed, not a pull
 
 A message is one line: what, where, and what to do next. Each subject defines
 finer classes beside its code when a caller has to tell them apart.
@@ -90,6 +91,10 @@ class ImageError(PullstudyError):
 
 class CraftError(PullstudyError):
     """An image cannot be crafted as asked."""
+
+
+class PullError(PullstudyError):
+    """The machinery of a pull run failed, not a pull."""
 
 
 @contextlib.contextmanager

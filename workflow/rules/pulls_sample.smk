@@ -6,7 +6,7 @@ rule events_from_sample:
     input:
         plan=house("resources/sample/pulls.yaml"),
     output:
-        **stage_tables("pulls", "coverage"),
+        **stage_tables("pulls_sample", "coverage"),
         events=directory(f"{RESULTS}/raw/events"),
     log:
         log_of("events_from_sample"),
@@ -24,7 +24,7 @@ rule pulls_from_events:
     input:
         events=f"{RESULTS}/raw/events",
     output:
-        **stage_tables("pulls", "pulls", "nodes", "jobs", "pull_images", "dropped"),
+        **stage_tables("pulls_sample", *PULL_TABLES),
     log:
         log_of("pulls_from_events"),
     benchmark:

@@ -83,7 +83,7 @@ class Image:
     """One image for one platform, by its verified manifest.
 
     name: as it was asked for. diff_ids: digests of the unpacked layers, and commands: what made
-    them, both as its config says.
+    them, both as its config says. document_bytes: of manifest and config.
     """
 
     name: str
@@ -93,6 +93,12 @@ class Image:
     diff_ids: tuple[str, ...]
     commands: tuple[str, ...]
     blobs: BlobSource
+    document_bytes: int = 0
+
+    @property
+    def compressed_bytes(self) -> int:
+        """Bytes on the wire: layers, config and manifest."""
+        return sum(layer.size for layer in self.layers) + self.document_bytes
 
 
 class ImageFinder:
@@ -157,7 +163,8 @@ class ImageFinder:
         try:
             manifest = msgspec.json.decode(content, type=_ImageManifest)
             _check_digests(name, [manifest.config.digest, *(m.digest for m in manifest.layers)])
-            config = msgspec.json.decode(await get_config(manifest.config.digest), type=_Config)
+            config_content = await get_config(manifest.config.digest)
+            config = msgspec.json.decode(config_content, type=_Config)
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
             raise ImageError(f"{name}: its manifest or config cannot be read: {exc}") from exc
         return Image(
@@ -168,6 +175,7 @@ class ImageFinder:
             tuple(config.rootfs.diff_ids),
             tuple(step.created_by for step in config.history or () if step.created_by is not None),
             blobs,
+            len(content) + len(config_content),
         )
 
     def _choose_child(self, name: str, content: bytes) -> str | None:

@@ -13,13 +13,14 @@ from pullstudy.cli.craft import craft
 from pullstudy.cli.crawl import crawl
 from pullstudy.cli.harvest import harvest
 from pullstudy.cli.inspect import inspect
+from pullstudy.cli.pull import pull
 from pullstudy.cli.replay import replay
 from pullstudy.cli.tables import tables
 from pullstudy.errors import PullstudyError
 
 # Markdown, so that help is wrapped to the terminal and not where the source breaks lines.
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-for command in (inspect, cost, crawl, harvest, craft, replay, bases, compare, tables):
+for command in (inspect, cost, crawl, harvest, craft, pull, replay, bases, compare, tables):
     app.command()(command)
 
 

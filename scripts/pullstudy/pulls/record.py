@@ -31,7 +31,7 @@ _BATCH_ROWS = 20_000
 BASE_ALLOWANCE_BYTES = 5_000_000
 _search_crafted_tag = re.compile(r":(\d+)-layers-size-(\d+)-bytes$").search
 
-PULL_TABLES = ("pulls", "nodes", "jobs", "pull_images", "dropped")
+PULL_TABLES = ("pulls", "pull_layers", "nodes", "jobs", "pull_images", "dropped")
 
 
 class Cluster(msgspec.Struct, frozen=True):
@@ -79,6 +79,22 @@ class Pull(_OfRun, kw_only=True, gc=False):
     reports: int = 1
     reported_seconds: Sequence[float | None] = ()
     reported_seconds_including_waiting: Sequence[float | None] = ()
+
+
+class PullLayer(_OfRun, kw_only=True, gc=False):
+    """One row of `pull_layers`."""
+
+    node: str
+    image: str
+    attempt: int
+    layer: int
+    digest: str
+    compressed_bytes: int | None = None
+    uncompressed_bytes: int | None = None
+    started_at_utc: int | None = None
+    download_seconds: float | None = None
+    decompress_seconds: float | None = None
+    unpack_seconds: float | None = None
 
 
 class Node(_OfRun, kw_only=True, gc=False):
@@ -154,6 +170,10 @@ class PullWriter:
     def write_pulls(self, rows: Sequence[Pull]) -> None:
         """Append rows of `pulls`."""
         self._append("pulls", rows)
+
+    def write_layers(self, rows: Sequence[PullLayer]) -> None:
+        """Append rows of `pull_layers`."""
+        self._append("pull_layers", rows)
 
     def write_nodes(self, rows: Sequence[Node]) -> None:
         """Append rows of `nodes`."""

@@ -53,9 +53,13 @@ class Repository:
 class ImageLayout:
     """An OCI image layout on disk, its index held in memory."""
 
-    def __init__(self, root: Path) -> None:
-        """Open a layout, or begin an empty one. Raises ConfigError when its index is wrong."""
+    def __init__(self, root: Path, repository: str | None = None) -> None:
+        """Open a layout, or begin an empty one; repository: takes tags that stand without one.
+
+        Raises ConfigError when its index is wrong.
+        """
         self.root = root
+        self._repository = repository
         self.store = ContentStore(root / "blobs")
         self.repositories: dict[str, Repository] = {}
         root.mkdir(parents=True, exist_ok=True)
@@ -159,6 +163,7 @@ class ImageLayout:
         tag = ""
         if not at:
             name, _, tag = ref_name.rpartition(":")
+            name = name or (self._repository or "" if tag else "")
         if not name:
             raise ConfigError(
                 f"{self._index_path}: {ref_name!r} names no repository; write repository:tag"

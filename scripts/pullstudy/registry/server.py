@@ -250,12 +250,16 @@ class Registry:
 
 
 @contextlib.contextmanager
-def serve_layout(root: Path, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+def serve_layout(
+    root: Path, host: str = "127.0.0.1", port: int = 0, repository: str | None = None
+) -> Iterator[str]:
     """Serve an image layout from a thread while the block runs; gives `host:port`.
 
-    port: 0 takes a free one. Raises RegistryError when the address cannot be had.
+    port: 0 takes a free one. repository: takes tags of the layout that stand without one. Raises
+    RegistryError when the address cannot be had.
     """
-    with serve_application(Registry(ImageLayout(root)).application(), host, port) as address:
+    app = Registry(ImageLayout(root, repository)).application()
+    with serve_application(app, host, port) as address:
         yield address
 
 

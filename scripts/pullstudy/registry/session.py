@@ -64,9 +64,19 @@ class Call:
 class Session:
     """The way to one registry; may be used by several threads."""
 
-    def __init__(self, registry: str, credentials: Credentials | None, *, plain_http: bool) -> None:
+    def __init__(
+        self,
+        registry: str,
+        credentials: Credentials | None,
+        *,
+        plain_http: bool = False,
+        base_url: str | None = None,
+        answer_seconds: float = _ANSWER_SECONDS,
+    ) -> None:
+        """Open the way; base_url: a mirror that is asked instead of the registry itself."""
         self.registry = registry
-        self.base_url = choose_base_url(registry, plain_http=plain_http)
+        self.base_url = base_url or choose_base_url(registry, plain_http=plain_http)
+        self._timeouts = (_CONNECT_SECONDS, answer_seconds)
         self._auth = Authenticator(registry, credentials)
         self._auth_lock = threading.Lock()
         self._http = requests.Session()
@@ -116,7 +126,7 @@ class Session:
             headers=headers,
             data=call.body,  # type: ignore[arg-type]  # any iterable with a length will do
             stream=call.is_streamed,
-            timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),
+            timeout=self._timeouts,
             # A body that was sent is gone; what is downloaded may lie elsewhere.
             allow_redirects=call.method in ("GET", "HEAD"),
         )
@@ -152,7 +162,7 @@ class Session:
             request.url,
             headers=dict(request.headers),
             data=request.form,
-            timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),
+            timeout=self._timeouts,
         )
         if response.status_code in (400, 401, 403):
             raise self._auth.failure()
@@ -166,7 +176,8 @@ class Session:
         status = response.status_code
         detail = _error_text(response.content) or http.client.responses.get(status, "error").lower()
         if status in (401, 403):
-            detail = f"{detail}; run `docker login {self.registry}` with the right to push"
+            right = "pull" if call.method in ("GET", "HEAD") else "push"
+            detail = f"{detail}; run `docker login {self.registry}` with the right to {right}"
         return self._failure(
             call.url, "refused", detail, status=status, temporary=is_temporary(status)
         )

@@ -67,7 +67,7 @@ def run_events(events: Iterable[Row], out: Path) -> dict[str, list[Row]]:
     return run([("study/metadata/run/4/events.json", lines(events))], out)
 
 
-TABLES_WRITTEN = ("pulls", "nodes", "jobs", "pull_images", "dropped")
+TABLES_WRITTEN = ("pulls", "pull_layers", "nodes", "jobs", "pull_images", "dropped")
 
 
 def dropped(tables: dict[str, list[Row]]) -> dict[str, int]:
