@@ -11,6 +11,7 @@ from pullstudy.pulls.backend import Backend
 # Each module and class is loaded when it is asked for: clients of engines take their time.
 _BACKENDS = {
     "embedded": ("pullstudy.pulls.embedded", "Embedded"),
+    "kubernetes": ("pullstudy.pulls.kubernetes.backend", "Kubernetes"),
 }
 NAMES = tuple(_BACKENDS)
 
