@@ -58,7 +58,7 @@ class Node:
         self, kubelet: Path, kubeconfig: Path, pause: str, snapshotter: Path | None = None
     ) -> None:
         """Write all settings. pause: image of a pod's sandbox. snapshotter: socket of stargz."""
-        for name in ("cni", "hosts/_default", "kubelet", "pods", "logs"):
+        for name in ("cni", "hosts", "kubelet", "pods", "logs"):
             (self._folder / name).mkdir(parents=True)
         self._write_containerd(pause, snapshotter)
         config = self._folder / "kubelet.json"
@@ -116,7 +116,7 @@ class Node:
         registry = pause.partition("/")[0]
         hosts = self._folder / "hosts" / registry
         hosts.mkdir()
-        (hosts / "hosts.toml").write_text(f'server = "http://{registry}"\n')
+        (hosts / "hosts.toml").write_text(f'[host."http://{registry}"]\n')
         ranges = [[{"subnet": "10.79.0.0/16"}]]
         plugin = {
             "type": "ptp",

@@ -7,6 +7,7 @@ nodes (`node_selector`), or another pod (`pod`, `mounts`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,17 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """One strategy.
 
     install: manifest files below `resources/kubernetes`, applied before a run and deleted after
-    it. tag_suffix: of the images that were made for this strategy. node_selector: which nodes
+    it. uninstall: manifests that undo on each node what those did. tag_suffix: of the images that
+    were made for this strategy. registry: instead of the images' own. node_selector: which nodes
     have it. is_prepulled: each node pulls the image before the pods come. pod: laid over the pod's
     spec. mounts: volume mounts of the container. is_lazy: what is pulled is not all that is read.
     """
 
     description: str
     install: tuple[str, ...] = ()
+    uninstall: tuple[str, ...] = ()
     tag_suffix: str = ""
+    registry: str = ""
     node_selector: Mapping[str, str] = {}
     is_prepulled: bool = False
     is_lazy: bool = False
@@ -39,11 +43,13 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mounts: tuple[Mapping[str, Any], ...] = ()
 
     def name_image(self, reference: str) -> str:
-        """Name what is pulled instead of an image: the same one in this strategy's format."""
-        if not self.tag_suffix:
+        """Name what is pulled for an image: the same one in this strategy's format and place."""
+        if not self.tag_suffix and not self.registry:
             return reference
         parsed = parse_reference(reference)
-        return f"{parsed.registry}/{parsed.repository}:{parsed.tag or 'latest'}{self.tag_suffix}"
+        if self.tag_suffix:
+            parsed = replace(parsed, tag=f"{parsed.tag or 'latest'}{self.tag_suffix}", digest=None)
+        return str(replace(parsed, registry=self.registry or parsed.registry))
 
 
 def list_strategies() -> tuple[str, ...]:
