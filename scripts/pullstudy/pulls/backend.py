@@ -111,10 +111,15 @@ class OpenCluster(Protocol):
 
 
 class Backend(Protocol):
-    """One way to pull; strategies: names of the ways in which its nodes can get an image."""
+    """One way to pull."""
 
-    name: str
-    strategies: Collection[str]
+    @property
+    def name(self) -> str:
+        """What `--backend` calls it."""
+
+    @property
+    def strategies(self) -> Collection[str]:
+        """Names of the ways in which its nodes can get an image."""
 
     def check(self, study: PullStudy) -> None:
         """Raise PullStudyError, naming the key, for what this backend cannot do."""
