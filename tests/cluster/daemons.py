@@ -25,13 +25,12 @@ class Daemon:
         command: Sequence[object],
         folder: Path,
         is_up: Callable[[], bool],
-        namespace: str | None = None,
+        inside: Sequence[object] = (),
     ) -> None:
-        """folder: of its log. is_up: whether it answers. namespace: name of a network namespace."""
+        """folder: of its log. is_up: whether it answers. inside: command that it is run by."""
         self.name = Path(str(command[0])).name
         self.log = folder / f"{self.name}.log"
-        inside = ["nsenter", f"--net=/var/run/netns/{namespace}"] if namespace else []
-        self._command = inside + [str(word) for word in command]
+        self._command = [str(word) for word in (*inside, *command)]
         self._is_up = is_up
         self._process: subprocess.Popen[bytes] | None = None
 

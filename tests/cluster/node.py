@@ -1,7 +1,9 @@
-"""A node of the test cluster: containerd and kubelet in a network namespace.
+"""A node of the test cluster: containerd and kubelet in namespaces of their own.
 
-Several of them share one machine, its kernel and its file system; each has its own folders. The
-machine may lack CAP_SYS_RESOURCE, hence KubeletInUserNamespace and restrict_oom_score_adj.
+Each node has a network namespace, and a mount namespace in which the folders that belong to a node
+(`/etc/containerd`, `/run/containerd`, `/var/lib/kubelet`, …) are its own; the kernel and all other
+files are the machine's. The machine may lack CAP_SYS_RESOURCE, hence KubeletInUserNamespace and
+restrict_oom_score_adj.
 """
 
 from __future__ import annotations
@@ -9,19 +11,22 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 from tests.cluster.daemons import Daemon, call
 
+SOCKET = "/run/containerd/containerd.sock"
 _CNI_PROGRAMS = "/usr/lib/cni"
 _KUBELET_PORT = 10250
+# A folder in the node's own one for each of these.
+_OWN_FOLDERS = (
+    "/etc/cni", "/etc/containerd", "/opt", "/run/containerd", "/var/lib/containerd",
+    "/var/lib/kubelet", "/var/log/pods", "/var/log/containers",
+)  # fmt: skip
 
 _CONTAINERD = """
 version = 2
-root = "{folder}/root"
-state = "{folder}/state"
-[grpc]
-  address = "{folder}/containerd.sock"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{pause}"
   restrict_oom_score_adj = true
@@ -30,10 +35,9 @@ state = "{folder}/state"
     disable_snapshot_annotations = false
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{cni}"
-    conf_dir = "{folder}/cni"
+    conf_dir = "/etc/cni/net.d"
   [plugins."io.containerd.grpc.v1.cri".registry]
-    config_path = "{folder}/hosts"
-{more}
+    config_path = "/etc/containerd/certs.d"
 """
 _PROXY = """
 [proxy_plugins.stargz]
@@ -48,36 +52,34 @@ class Node:
     def __init__(self, name: str, folder: Path, namespace: str, address: str) -> None:
         self.name = name
         self.address = address
-        self.socket = folder / "containerd.sock"
+        self.folder = folder
         self.containerd: Daemon
         self.kubelet: Daemon
-        self._folder = folder
         self._namespace = namespace
+        self._inside: list[str] = []
+        self._holder: subprocess.Popen[bytes] | None = None
 
     def prepare(
         self, kubelet: Path, kubeconfig: Path, pause: str, snapshotter: Path | None = None
     ) -> None:
-        """Write all settings. pause: image of a pod's sandbox. snapshotter: socket of stargz."""
-        for name in ("cni", "hosts", "kubelet", "pods", "logs"):
-            (self._folder / name).mkdir(parents=True)
+        """Make its namespaces and write all settings.
+
+        pause: image of a pod's sandbox. snapshotter: socket of stargz.
+        """
+        self._enter_namespaces()
         self._write_containerd(pause, snapshotter)
-        config = self._folder / "kubelet.json"
+        config = self._own("/var/lib/kubelet") / "config.json"
         config.write_text(json.dumps(self._kubelet_settings()))
-        self.containerd = Daemon(
-            ["containerd", "-c", self._folder / "config.toml"],
-            self._folder, self._is_containerd_up, self._namespace,
-        )  # fmt: skip
+        self.containerd = Daemon(["containerd"], self.folder, self._is_containerd_up, self._inside)
         self.kubelet = Daemon(
             [
                 kubelet,
-                f"--config={config}",
+                "--config=/var/lib/kubelet/config.json",
                 f"--kubeconfig={kubeconfig}",
-                f"--root-dir={self._folder}/kubelet",
-                f"--cert-dir={self._folder}/kubelet/pki",
                 f"--hostname-override={self.name}",
                 f"--node-ip={self.address}",
             ],
-            self._folder, self._is_kubelet_up, self._namespace,
+            self.folder, self._is_kubelet_up, self._inside,
         )  # fmt: skip
 
     def start(self) -> None:
@@ -87,43 +89,72 @@ class Node:
         self.kubelet.start()
 
     def stop(self) -> None:
-        """End both, and the containers in between."""
-        if not hasattr(self, "kubelet"):
-            return
-        self.kubelet.stop()
-        for task in self.ctr("tasks", "list", "--quiet", check=False).split():
-            self.ctr("tasks", "delete", "--force", task, check=False)
-        self.containerd.stop()
+        """End both, the containers in between, and the namespaces."""
+        if hasattr(self, "kubelet"):
+            self.kubelet.stop()
+            for task in self.ctr("tasks", "list", "--quiet", check=False).split():
+                self.ctr("tasks", "delete", "--force", task, check=False)
+            self.containerd.stop()
+        if self._holder is not None:
+            self._holder.kill()
+            self._holder.wait(10)
 
     def ctr(self, *arguments: object, check: bool = True) -> str:
         """Run `ctr` on the node's containerd, where Kubernetes keeps its images."""
-        return call("ctr", "-a", self.socket, "-n", "k8s.io", *arguments, check=check)
+        address = self._own("/run/containerd") / "containerd.sock"
+        return call("ctr", "-a", address, "-n", "k8s.io", *arguments, check=check)
 
     def has_image(self, reference: str) -> bool:
         """Whether containerd knows an image."""
         return reference in self.ctr("images", "list", "--quiet", f"name=={reference}").split()
 
+    def _enter_namespaces(self) -> None:
+        """Start a process that holds the namespaces, and lay the node's folders over others."""
+        self._holder = subprocess.Popen(
+            [
+                "nsenter", f"--net=/var/run/netns/{self._namespace}",
+                "unshare", "--mount", "--propagation", "private", "sleep", "infinity",
+            ]
+        )  # fmt: skip
+        pid = self._holder.pid
+        self._inside = ["nsenter", f"--target={pid}", "--net", "--mount"]
+        own = Path("/proc/self/ns/mnt").readlink()
+        while Path(f"/proc/{pid}/ns/mnt").readlink() == own:
+            time.sleep(0.01)
+        # Volumes of pods that are to see each other's mounts need a shared root.
+        call(*self._inside, "mount", "--make-rshared", "/")
+        for path in _OWN_FOLDERS:
+            self._own(path).mkdir()
+            Path(path).mkdir(parents=True, exist_ok=True)
+            call(*self._inside, "mount", "--bind", self._own(path), path)
+
+    def _own(self, path: str) -> Path:
+        """Return where the node's own folder is for everybody else."""
+        return self.folder / path.strip("/").replace("/", "-")
+
     def _write_containerd(self, pause: str, snapshotter: Path | None) -> None:
         text = _CONTAINERD.format(
-            folder=self._folder,
-            pause=pause,
-            cni=_CNI_PROGRAMS,
-            snapshotter="stargz" if snapshotter else "overlayfs",
-            more=_PROXY.format(address=snapshotter) if snapshotter else "",
+            pause=pause, cni=_CNI_PROGRAMS, snapshotter="stargz" if snapshotter else "overlayfs"
         )
-        (self._folder / "config.toml").write_text(text)
+        text += _PROXY.format(address=snapshotter) if snapshotter else ""
+        settings = self._own("/etc/containerd")
+        (settings / "config.toml").write_text(text)
         # The registry of the tests speaks plain HTTP.
         registry = pause.partition("/")[0]
-        hosts = self._folder / "hosts" / registry
-        hosts.mkdir()
+        hosts = settings / "certs.d" / registry
+        hosts.mkdir(parents=True)
         (hosts / "hosts.toml").write_text(f'[host."http://{registry}"]\n')
-        ranges = [[{"subnet": "10.79.0.0/16"}]]
         plugin = {
             "type": "ptp",
-            "ipam": {"type": "host-local", "dataDir": f"{self._folder}/pods", "ranges": ranges},
+            "ipam": {
+                "type": "host-local",
+                "dataDir": "/run/containerd/pods",
+                "ranges": [[{"subnet": "10.79.0.0/16"}]],
+            },
         }
         network = {"cniVersion": "0.3.1", "name": "pods", "plugins": [plugin]}
-        (self._folder / "cni/pods.conflist").write_text(json.dumps(network))
+        (self._own("/etc/cni") / "net.d").mkdir()
+        (self._own("/etc/cni") / "net.d/pods.conflist").write_text(json.dumps(network))
 
     def _kubelet_settings(self) -> dict[str, object]:
         return {
@@ -131,7 +162,7 @@ class Node:
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
             "authorization": {"mode": "AlwaysAllow"},
-            "containerRuntimeEndpoint": f"unix://{self.socket}",
+            "containerRuntimeEndpoint": f"unix://{SOCKET}",
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": f"/{self._namespace}",
             "cgroupsPerQOS": False,
@@ -139,8 +170,6 @@ class Node:
             "failSwapOn": False,
             "featureGates": {"KubeletInUserNamespace": True},
             "oomScoreAdj": 0,
-            "podLogsDir": f"{self._folder}/logs",
-            "registerNode": True,
             "evictionHard": {"nodefs.available": "1%", "memory.available": "10Mi"},
             "imageGCHighThresholdPercent": 100,
             "nodeStatusUpdateFrequency": "2s",
@@ -149,7 +178,8 @@ class Node:
         }
 
     def _is_containerd_up(self) -> bool:
-        check = ["ctr", "-a", str(self.socket), "version"]
+        address = self._own("/run/containerd") / "containerd.sock"
+        check = ["ctr", "-a", str(address), "version"]
         return subprocess.run(check, capture_output=True, check=False).returncode == 0
 
     def _is_kubelet_up(self) -> bool:

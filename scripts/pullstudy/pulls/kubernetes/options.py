@@ -17,6 +17,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Settings of one run.
 
     namespace: where everything is made; None: one of the study's own, which is deleted afterwards.
+    cluster: recipe (`kind`) and variables of clusters that are made for the study; empty: they are
+    there.
     node_selector, tolerations: which nodes take part. pull_secrets: names of secrets in the
     namespace with credentials of registries. wait: a node is done when its image is pulled, when
     the container is ready, or when it has ended by itself. command: instead of the image's own.
@@ -24,12 +26,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     a container is ready when it has started. pull_attempts: of a node, until the failure counts;
     the kubelet makes them. clean: how a node loses an image again: by a DaemonSet with access to
     the node's containerd, or not at all, because every image is pulled once (`unique`).
+    snapshotter_image: of `resources/kubernetes/snapshotter`, for strategies that install one.
     price_per_node_hour, price_limit: in one currency; node_hours_limit: a study that is estimated
     to need more is refused unless the user has said yes. overhead_seconds, pull_mb_per_second:
     what the estimate takes a trial to cost beside its pull, and a node to pull in a second.
     """
 
     namespace: str | None = None
+    cluster: Mapping[str, str] = {}
     node_selector: Mapping[str, str] = {}
     tolerations: tuple[Mapping[str, Any], ...] = ()
     pull_secrets: tuple[str, ...] = ()
@@ -38,6 +42,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     probe: tuple[str, ...] = ()
     pull_attempts: int = 1
     clean: Literal["daemonset", "unique"] = "daemonset"
+    snapshotter_image: str | None = None
     cleaner_image: str = "docker.io/library/busybox:1.36"
     containerd_socket: str = "/run/containerd/containerd.sock"
     price_per_node_hour: float | None = None
