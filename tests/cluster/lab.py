@@ -85,6 +85,7 @@ class Lab:
             for item in json.loads(self.plane.ask("/api/v1/nodes"))["items"]
             for condition in item["status"].get("conditions", ())
             if (condition["type"], condition["status"]) == ("Ready", "True")
+            and "taints" not in item["spec"]
         }
 
     def stop(self) -> None:

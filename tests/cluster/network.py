@@ -17,6 +17,7 @@ class Network:
         self._number = number
         self._bridge = f"pullstudy{number}"
         self._namespaces: list[str] = []
+        self._links: list[str] = []
         call("ip", "link", "add", self._bridge, "type", "bridge")
         call("ip", "address", "add", f"{self.address}/24", "dev", self._bridge)
         call("ip", "link", "set", self._bridge, "up")
@@ -30,6 +31,7 @@ class Network:
         call("ip", "netns", "add", name)
         self._namespaces.append(name)
         call("ip", "link", "add", outside, "type", "veth", "peer", "name", inside, "netns", name)
+        self._links.append(outside)
         call("ip", "link", "set", outside, "master", self._bridge, "up")
         for words in (
             ("address", "add", f"{address}/24", "dev", inside),
@@ -42,6 +44,8 @@ class Network:
 
     def delete(self) -> None:
         """Take everything away again."""
+        for name in self._links:
+            call("ip", "link", "delete", name, check=False)
         for name in self._namespaces:
             call("ip", "netns", "delete", name, check=False)
         call("ip", "link", "delete", self._bridge, check=False)

@@ -164,6 +164,7 @@ class Node:
             "authorization": {"mode": "AlwaysAllow"},
             "containerRuntimeEndpoint": f"unix://{SOCKET}",
             "cgroupDriver": "cgroupfs",
+            "clusterDNS": ["10.80.0.10"],
             "cgroupRoot": f"/{self._namespace}",
             "cgroupsPerQOS": False,
             "enforceNodeAllocatable": [],

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import urllib3
 import websocket
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from kubernetes.stream import stream
+from kubernetes.stream.ws_client import ERROR_CHANNEL
 
 from pullstudy.pulls.kubernetes.connect import Api, ClusterError
 
@@ -54,6 +56,16 @@ done
 """
 
 
+class _Ending(msgspec.Struct):
+    """How a command ended, as the kubelet tells it; nothing where the connection was cut."""
+
+    status: str = ""
+    message: str = ""
+
+
+_decode_ending = msgspec.json.Decoder(_Ending).decode
+
+
 def clean_nodes(api: Api, namespace: str, pods: Sequence[str], socket: str, image: str) -> None:
     """Remove an image from the nodes of these pods. Raises ClusterError when one keeps it."""
     command = ["/bin/sh", "-c", _SCRIPT, "clean", socket, image]
@@ -80,10 +92,11 @@ def _execute(api: Api, namespace: str, pod: str, command: Sequence[str]) -> str 
                 _preload_content=False, _request_timeout=_TIMEOUT_SECONDS,
             )  # fmt: skip
             answer.run_forever(timeout=_TIMEOUT_SECONDS)
-            said = answer.read_all().strip().replace("\n", " ")
-            if answer.returncode == 0:
+            ending = _decode_ending(answer.read_channel(ERROR_CHANNEL) or "{}")
+            if ending.status == "Success":
                 return None
+            said = " ".join(answer.read_all().split()) or ending.message[:200] or said
         except (ApiException, urllib3.exceptions.HTTPError, websocket.WebSocketException, OSError,
-                ValueError) as exc:  # fmt: skip
+                msgspec.DecodeError) as exc:  # fmt: skip
             said = str(api.error(exc))
-    return said or "it failed without a word"
+    return said

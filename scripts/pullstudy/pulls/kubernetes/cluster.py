@@ -62,6 +62,7 @@ class KubernetesCluster:
     def run(self) -> Iterator[KubernetesCluster]:
         """Choose the nodes, begin to watch, and let the cleaner start."""
         self._nodes = self._choose()
+        self._plan = _with_platform(self._plan, self.describe())
         with contextlib.ExitStack() as stack:
             core, book = self._api.core, self._book
             self._events = Watcher(
@@ -97,6 +98,7 @@ class KubernetesCluster:
 
     def pull(self, trial: Trial) -> TrialResult:
         """Let all nodes pull the trial's image once."""
+        trial = msgspec.structs.replace(trial, cluster=self._plan)
         self._wait_for_nodes()
         name = name_job(trial, self._token)
         reference = self._strategy.name_image(trial.image.reference)
@@ -203,6 +205,15 @@ class KubernetesCluster:
 
     def _names(self) -> list[str]:
         return [facts.name for facts in self._nodes]
+
+
+def _with_platform(plan: ClusterPlan, nodes: Sequence[Node]) -> ClusterPlan:
+    """Name the platform in all rows as the nodes themselves do, where they agree."""
+    platforms = {node.platform for node in nodes}
+    settings = msgspec.structs.replace(
+        plan.settings, machine=platforms.pop() if len(platforms) == 1 else plan.settings.machine
+    )
+    return msgspec.structs.replace(plan, settings=settings)
 
 
 def prepare_namespace(api: Api, plan: ClusterPlan, options: Options) -> Manifest:

@@ -134,11 +134,15 @@ class Api:
         hint = {401: "; log in again", FORBIDDEN: "; ask for this right"}.get(status, "")
         return ClusterError(f"{self.host}: {status} {_message_of(exc)}{hint}", status)
 
+    def resource(self, about: dict[str, Any]) -> Any:
+        """Return the dynamic client's resource of an object."""
+        if self._dynamic is None:
+            self._dynamic = DynamicClient(self.connection)
+        return self._dynamic.resources.get(api_version=about["apiVersion"], kind=about["kind"])
+
     def _on_resource(self, verb: str, about: dict[str, Any], **keywords: Any) -> Any:
         def act(**timeout: Any) -> Any:
-            if self._dynamic is None:
-                self._dynamic = DynamicClient(self.connection)
-            kind = self._dynamic.resources.get(api_version=about["apiVersion"], kind=about["kind"])
+            kind = self.resource(about)
             namespace = about["metadata"].get("namespace")
             return getattr(kind, verb)(namespace=namespace, **keywords, **timeout)
 
