@@ -63,10 +63,7 @@ def write_study(lab: Lab, images: list[str], tmp_path: Path) -> WriteStudy:
     """Write a study of the lab's cluster; keywords replace what it says by default."""
 
     def write(name: str, *, options: dict[str, Any] | None = None, **more: Any) -> Path:
-        own = {
-            "cleaner_image": lab.busybox,
-            "containerd_socket": "/run/unused.sock",
-        }
+        own = {"cleaner_image": lab.busybox}
         document = {
             "study": name,
             "nodes": 2,

@@ -32,8 +32,8 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 def command(study: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "pullstudy.cli", "pull", str(study), "--backend", "kubernetes",
-            *more]  # fmt: skip
+    program = Path(sys.executable).with_name("pullstudy")
+    return [str(program), "pull", str(study), "--backend", "kubernetes", *more]
 
 
 def pull(study: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -90,7 +90,7 @@ def test_every_node_pulls_every_image_once_per_repetition(
 
 
 def size_of(image: str) -> int:
-    """Add up an image's bytes as its registry tells them."""
+    """Add up an image's bytes as its registry tells them: layers, config and manifest."""
     registry, _, rest = image.partition("/")
     repository, _, tag = rest.rpartition(":")
     answer = requests.get(
@@ -98,7 +98,7 @@ def size_of(image: str) -> int:
     )
     manifest = answer.json()
     blobs = [manifest["config"], *manifest["layers"]]
-    return sum(int(blob["size"]) for blob in blobs)
+    return len(answer.content) + sum(int(blob["size"]) for blob in blobs)
 
 
 def test_the_plan_is_shown_and_what_it_would_make_is_valid(
@@ -198,7 +198,7 @@ def test_a_killed_run_goes_on_and_counts_nothing_twice(
         runner = subprocess.Popen(
             command(study, "--out", str(out)), stderr=subprocess.PIPE, start_new_session=True
         )
-        wait_for_trials(out / "journal.jsonl", trials)
+        wait_for_trials(runner, out / "journal.jsonl", trials)
         os.killpg(runner.pid, signal.SIGKILL)
         runner.wait(10)
     assert "pullstudy-killed" in names_of(lab, "/api/v1/namespaces")
@@ -214,10 +214,10 @@ def test_a_killed_run_goes_on_and_counts_nothing_twice(
     assert_clean(lab, images)
 
 
-def wait_for_trials(journal: Path, wanted: int) -> None:
+def wait_for_trials(runner: subprocess.Popen[Any], journal: Path, wanted: int) -> None:
     """Wait until so many trials are finished and another one is under way."""
     end = time.monotonic() + 120
-    while time.monotonic() < end:
+    while time.monotonic() < end and runner.poll() is None:
         text = journal.read_text() if journal.exists() else ""
         begun, finished = text.count('"type":"begun"'), text.count('"type":"finished"')
         if finished >= wanted and begun > finished:
@@ -234,7 +234,7 @@ def test_ctrl_c_leaves_the_cluster_clean(
         command(write_study("stopped", repetitions=9), "--out", str(out)),
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    wait_for_trials(out / "journal.jsonl", 1)
+    wait_for_trials(runner, out / "journal.jsonl", 1)
     runner.send_signal(signal.SIGINT)
     _, said = runner.communicate(timeout=120)
     assert runner.returncode == 130

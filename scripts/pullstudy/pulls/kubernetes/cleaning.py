@@ -96,6 +96,8 @@ def _execute(api: Api, namespace: str, pod: str, command: Sequence[str]) -> str 
             if ending.status == "Success":
                 return None
             said = " ".join(answer.read_all().split()) or ending.message[:200] or said
+            if ending.status:
+                return said
         except (ApiException, urllib3.exceptions.HTTPError, websocket.WebSocketException, OSError,
                 msgspec.DecodeError) as exc:  # fmt: skip
             said = str(api.error(exc))

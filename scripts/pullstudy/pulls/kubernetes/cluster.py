@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from pullstudy.pulls.backend import ClusterPlan, Trial, TrialResult, job_of, now_us
+from pullstudy.pulls.backend import FAILED, ClusterPlan, Trial, TrialResult, job_of, now_us
 from pullstudy.pulls.kubernetes.book import Book
 from pullstudy.pulls.kubernetes.cleaning import clean_nodes
 from pullstudy.pulls.kubernetes.connect import Api, ClusterError
@@ -27,7 +27,12 @@ from pullstudy.pulls.kubernetes.objects import (
     name_job,
 )
 from pullstudy.pulls.kubernetes.options import Options, namespace_of
-from pullstudy.pulls.kubernetes.rollout import wait_for_daemon_set, wait_gone
+from pullstudy.pulls.kubernetes.rollout import (
+    JOB_LABEL,
+    wait_for_daemon_set,
+    wait_for_no_pods,
+    wait_gone,
+)
 from pullstudy.pulls.kubernetes.rows import make_pulls, new_tally
 from pullstudy.pulls.kubernetes.settle import Judge
 from pullstudy.pulls.kubernetes.strategies import Strategy
@@ -37,6 +42,7 @@ from pullstudy.pulls.record import Cluster, Node
 
 _TICK_SECONDS = 0.1
 _NODES_SECONDS = 120.0
+_PODS_SECONDS = 60.0
 
 
 class KubernetesCluster:
@@ -55,6 +61,7 @@ class KubernetesCluster:
         self._book = Book()
         self._nodes: list[NodeFacts] = []
         self._cleaners: dict[str, str] = {}
+        self._unclean: tuple[str, str] | None = None
         self._events: Watcher
         self._watchers: list[Watcher] = []
 
@@ -83,7 +90,12 @@ class KubernetesCluster:
                 stack.enter_context(watcher)
             if self._options.clean == "daemonset":
                 self._start_cleaner()
-            yield self
+            try:
+                yield self
+            finally:
+                # A trial was interrupted, perhaps by Ctrl-C.
+                if self._unclean is not None:
+                    self._clean_after(*self._unclean)
 
     def describe(self) -> list[Node]:
         """Return a row of `nodes` for each node."""
@@ -114,6 +126,7 @@ class KubernetesCluster:
             self._owner,
         )
         begun = now_us()
+        self._unclean = (name, reference)
         try:
             self._api.create(job)
             lost = self._wait(trial)
@@ -122,7 +135,11 @@ class KubernetesCluster:
             self._api.delete(job, grace_seconds=0)
         pods = self._book.pods_of_job()
         pulls = make_pulls(trial, reference, self._book.take_events(), pods, lost, tally)
-        self._clean(reference)
+        if lost or any(pull.outcome == FAILED for pull in pulls):
+            self._clean_after(name, reference)
+        else:
+            self._clean(reference)
+        self._unclean = None
         dropped = [(*key, count) for key, count in tally.items() if count]
         return TrialResult(pulls, job_of(trial, pulls, begun, ended), dropped=dropped)
 
@@ -190,6 +207,11 @@ class KubernetesCluster:
             # What is there from before, or from a run that was killed, would not be pulled.
             self._clean(self._strategy.name_image(image.reference))
 
+    def _clean_after(self, job: str, reference: str) -> None:
+        """Take the image away when no node is pulling it any more."""
+        wait_for_no_pods(self._api, self._namespace, job, _PODS_SECONDS)
+        self._clean(reference)
+
     def _clean(self, reference: str) -> None:
         """Take the image away from all nodes that are there."""
         if self._options.clean != "daemonset":
@@ -255,7 +277,7 @@ class _Pod(msgspec.Struct):
 
 def _job_of(item: Any) -> str | None:
     pod = msgspec.json.decode(item, type=_Pod)
-    return pod.metadata.labels.get("pullstudy-job")
+    return pod.metadata.labels.get(JOB_LABEL)
 
 
 def list_manifests(

@@ -13,6 +13,7 @@ from typing import Any
 from pullstudy.pulls.backend import ClusterPlan, Trial
 from pullstudy.pulls.kubernetes.cleaning import HOST, IDLE
 from pullstudy.pulls.kubernetes.options import Options, namespace_of
+from pullstudy.pulls.kubernetes.rollout import JOB_LABEL
 from pullstudy.pulls.kubernetes.strategies import Strategy
 
 Manifest = dict[str, Any]
@@ -101,7 +102,7 @@ def make_job(
         "activeDeadlineSeconds": int(timeout) + _SPARE_SECONDS,
         "ttlSecondsAfterFinished": _KEEP_SECONDS,
         "template": {
-            "metadata": {"labels": labels | {"pullstudy-job": name}},
+            "metadata": {"labels": labels | {JOB_LABEL: name}},
             "spec": _make_pod(trial, name, nodes, options, strategy),
         },
     }
@@ -169,7 +170,7 @@ def _make_pod(
         container["readinessProbe"] = probe | {"timeoutSeconds": 5, "failureThreshold": _UNLIMITED}
     if strategy.mounts:
         container["volumeMounts"] = list(strategy.mounts)
-    mine = {"matchLabels": {"pullstudy-job": job}}
+    mine = {"matchLabels": {JOB_LABEL: job}}
     where = {"key": HOSTNAME, "operator": "In", "values": sorted(nodes)}
     pod = _make_small_pod(options) | {
         "restartPolicy": "Never",
@@ -192,11 +193,14 @@ def _make_pod(
 
 
 def _make_small_pod(options: Options) -> Manifest:
-    """Return what all pods have in common: they end at once and know nothing of the cluster."""
+    """Return what all pods have in common: they end soon and know nothing of the cluster.
+
+    With no time at all to end, the API server would forget a pod before its node has.
+    """
     pod: Manifest = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": 0,
+        "terminationGracePeriodSeconds": 1,
     }
     if options.node_selector:
         pod["nodeSelector"] = dict(options.node_selector)

@@ -12,6 +12,8 @@ from pullstudy.pulls.kubernetes.book import Pod
 from pullstudy.pulls.kubernetes.connect import Api, ClusterError
 
 _PAUSE_SECONDS = 0.25
+# Kubernetes' own label for it has changed its name over time.
+JOB_LABEL = "pullstudy-job"
 
 
 class _PrepulledStatus(msgspec.Struct, rename="camel"):
@@ -67,6 +69,16 @@ def wait_gone(api: Api, manifest: dict[str, Any], timeout_seconds: float) -> Non
         if time.monotonic() > end:
             named = f"{manifest['kind']} {manifest['metadata']['name']}"
             raise ClusterError(f"{api.host}: {named} does not go away; see its finalizers")
+        time.sleep(_PAUSE_SECONDS)
+
+
+def wait_for_no_pods(api: Api, namespace: str, job: str, timeout_seconds: float) -> None:
+    """Wait until the nodes have ended all pods of a job, and so what these were pulling."""
+    end = time.monotonic() + timeout_seconds
+    selector = f"{JOB_LABEL}={job}"
+    while api.list(api.core.list_namespaced_pod, namespace, label_selector=selector).items:
+        if time.monotonic() > end:
+            return  # Those of a lost node stay for minutes.
         time.sleep(_PAUSE_SECONDS)
 
 

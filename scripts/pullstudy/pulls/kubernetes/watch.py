@@ -14,6 +14,7 @@ from __future__ import annotations
 import http
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -113,8 +114,12 @@ class Watcher:
 
     def _run(self) -> None:
         while not self._ends.is_set():
+            begun = time.monotonic()
             try:
                 self._watch()
+                self.reconnected += 1
+                if time.monotonic() - begun < _PAUSE_SECONDS:
+                    self._ends.wait(_PAUSE_SECONDS)
             except _Expired:
                 self._list_anew()
             except ApiException as exc:
