@@ -29,6 +29,7 @@ def estimate_cluster(plan: ClusterPlan, repetitions: int, options: Options) -> E
     seconds = repetitions * (
         len(images) * options.overhead_seconds + moved / options.pull_mb_per_second
     )
+    seconds += options.start_seconds if options.cluster else 0.0
     node_hours = plan.size * seconds / 3600
     price = options.price_per_node_hour
     return Estimate(

@@ -28,8 +28,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     the node's containerd, or not at all, because every image is pulled once (`unique`).
     snapshotter_image: of `resources/kubernetes/snapshotter`, for strategies that install one.
     price_per_node_hour, price_limit: in one currency; node_hours_limit: a study that is estimated
-    to need more is refused unless the user has said yes. overhead_seconds, pull_mb_per_second:
-    what the estimate takes a trial to cost beside its pull, and a node to pull in a second.
+    to need more is refused unless the user has said yes. start_seconds, overhead_seconds,
+    pull_mb_per_second: what the estimate takes for a cluster that is made, for a trial beside its
+    pull, and for what a node pulls in a second.
     """
 
     namespace: str | None = None
@@ -48,6 +49,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     price_per_node_hour: float | None = None
     price_limit: float | None = None
     node_hours_limit: float = 100.0
+    start_seconds: float = 300.0
     overhead_seconds: float = 5.0
     pull_mb_per_second: float = 50.0
 

@@ -11,9 +11,13 @@ import pytest
 import yaml
 
 from pullstudy.errors import ConfigError
+from pullstudy.pulls.kubernetes.backend import Kubernetes
 from pullstudy.pulls.kubernetes.install import read_manifests
-from pullstudy.pulls.kubernetes.options import Options
+from pullstudy.pulls.kubernetes.options import Options, check_options, read_options
+from pullstudy.pulls.kubernetes.provision import plan_commands
 from pullstudy.pulls.kubernetes.strategies import RESOURCES, list_strategies, load_strategy
+from pullstudy.pulls.measure import check_strategies, plan_clusters
+from pullstudy.pulls.study import load_pull_study
 
 SCRIPT = RESOURCES / "snapshotter/snapshotter.sh"
 SOCKET = "/run/x/x.sock"
@@ -113,3 +117,29 @@ def test_the_installer_can_be_called_again_and_undone(host: Path, name: str) -> 
         assert config.read_text() == before
     assert not list(host.rglob("*pullstudy*"))
     call(host, "uninstall")
+
+
+@pytest.mark.parametrize(
+    "path", sorted((RESOURCES / "studies").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_a_study_file_can_be_run(path: Path) -> None:
+    study = load_pull_study(path)
+    check_options(study)
+    check_strategies(study, Kubernetes())
+    for plan in plan_clusters(study):
+        plan_commands(plan, read_options(plan.settings), "kubeconfig")
+
+
+def test_the_runs_of_the_paper_are_complete() -> None:
+    """Six images and seven cluster sizes in each of four runs, as published."""
+    study = load_pull_study(RESOURCES / "studies/paper.yaml")
+    assert {run.name: run.strategies for run in study.runs} == {
+        "run1": ("plain",),
+        "run2": ("plain",),
+        "run3": ("local_ssd",),
+        "run4": ("streaming",),
+    }
+    for run in study.runs:
+        assert run.cluster_sizes == (4, 8, 16, 32, 64, 128, 256)
+        assert len(run.images) == 6
+        assert {image.layers for image in run.images} == {9}
