@@ -16,7 +16,15 @@ include: f"workflow/rules/bases_{config['bases']['source']}.smk"
 include: f"workflow/rules/strategies_{config['strategies']['source']}.smk"
 include: "workflow/rules/similarity.smk"
 include: "workflow/rules/queries.smk"
-include: f"workflow/rules/pulls_{config['pulls']['source']}.smk"
+include: "workflow/rules/craft.smk"
+include: f"workflow/rules/craft_{config['craft']['output']}.smk"
+
+
+for source in config["pulls"]["sources"]:
+
+    include: f"workflow/rules/pulls_{source}.smk"
+
+
 include: "workflow/rules/pulls.smk"
 include: "workflow/rules/figures_pulls.smk"
 include: "workflow/rules/figures.smk"

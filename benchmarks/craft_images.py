@@ -31,6 +31,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from pullstudy.craft.run import CraftSettings, craft_study
+from pullstudy.craft.study import Surroundings
 
 BLOCK_BYTES = 1 << 20
 MEDIAN_BYTES = 132_399_102
@@ -165,7 +166,7 @@ def time_push(folder: Path, repository: str) -> float:
     """Craft an image of the same size into the same registry; returns seconds."""
     study = write_study(folder, MEDIAN_BYTES, LAYERS)
     start = time.perf_counter()
-    craft_study(study, CraftSettings("push", uri=repository, journal=folder / "journal"))
+    craft_study(study, CraftSettings("push", Surroundings(repository), journal=folder / "journal"))
     return time.perf_counter() - start
 
 

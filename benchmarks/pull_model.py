@@ -31,7 +31,7 @@ def main() -> None:
         for name, network in (("nothing shared", Network()), ("shared egress", SHARED)):
             begin = time.perf_counter()
             plan = Plan([NODES], [run], network)
-            count = extrapolate(measured, crafted, Path(folder) / "out", plan)
+            count = extrapolate(measured, [crafted], Path(folder) / "out", plan)
             seconds = time.perf_counter() - begin
             print(f"{name}: {count} pulls of {NODES} nodes in {seconds:.1f} s (limit 60)")
         errors = pq.read_table(Path(folder) / "out/model_errors.parquet").to_pylist()

@@ -9,7 +9,7 @@ from pullstudy.tables import empty_instead
 with report_to(snakemake.log[0]), empty_instead(**dict(snakemake.output.items())):
     extrapolate(
         Path(snakemake.input.pulls),
-        Path(snakemake.input.images),
+        list(map(Path, snakemake.input.images)),
         Path(snakemake.output.extrapolations).parent,
         Plan(snakemake.params.cluster_sizes, seed=snakemake.params.seed),
     )

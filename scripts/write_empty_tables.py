@@ -6,5 +6,5 @@ from pullstudy.errors import report_to
 from pullstudy.tables import write_empty
 
 with report_to(snakemake.log[0]):
-    for path in map(Path, snakemake.output):
-        write_empty(path.stem, path)
+    for name, path in snakemake.output.items():
+        write_empty(name, Path(path))

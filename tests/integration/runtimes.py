@@ -21,7 +21,7 @@ from tests.conftest import skip_or_fail
 
 START_SECONDS = 60.0
 GO_PACKAGES = Path("/usr/share/gocode")
-SNAPSHOTTER_SOURCE = Path(__file__).parent / "stargz"
+SNAPSHOTTER_SOURCE = Path(__file__).parents[2] / "resources" / "stargz"
 
 
 def require(*programs: str) -> None:

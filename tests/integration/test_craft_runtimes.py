@@ -13,6 +13,7 @@ import docker
 import pytest
 
 from pullstudy.craft.run import CraftSettings, craft_study
+from pullstudy.craft.study import Surroundings
 from pullstudy.registry.push import RepositoryPusher
 from tests.integration.runtimes import (
     Containerd,
@@ -61,7 +62,7 @@ def push_study(distribution: LiveRegistry, repository: str, tmp_path: Path) -> P
         (tmp_path / "study.yaml").write_text(f"{text}\n{more}\n")
         settings = CraftSettings(
             "push",
-            uri=f"{distribution.address}/{repository}",
+            around=Surroundings(f"{distribution.address}/{repository}"),
             beyond_limits=beyond_limits,
             journal=tmp_path / "journal.jsonl",
         )

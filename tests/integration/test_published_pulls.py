@@ -314,7 +314,7 @@ def test_what_the_published_runs_cannot_tell_a_model(
     out = folder / "model"
     count = extrapolate(
         folder / "measured_pulls.parquet",
-        folder / "pull_images.parquet",
+        [folder / "pull_images.parquet"],
         out,
         Plan([256], ["run1"]),
     )

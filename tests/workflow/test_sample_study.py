@@ -16,7 +16,7 @@ from tests.conftest import Snakemake
 
 
 def digest_results(folder: Path) -> dict[str, str]:
-    kept = ("tables", "queries", "figures", "claims.csv")
+    kept = ("tables", "queries", "figures", "craft", "claims.csv")
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for top in kept

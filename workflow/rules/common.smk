@@ -36,17 +36,14 @@ STAGES = {
     "bases": ["bases", "failures", "coverage"],
     "strategies": ["container_sets", "failures", "coverage"],
     "histograms": ["published_cosine", "failures", "coverage"],
-    "pulls": [
-        "pulls",
-        "pull_layers",
-        "nodes",
-        "jobs",
-        "pull_images",
-        "dropped",
-        "coverage",
-    ],
     "comparisons": ["comparisons", "trends", "spreads"],
     "model": ["extrapolations", "model_parameters", "model_errors"],
+}
+# Pull runs of several sources stand beside each other.
+PULL_TABLES = ["pulls", "pull_layers", "nodes", "jobs", "pull_images", "dropped"]
+STAGES |= {
+    f"pulls_{source}": [*PULL_TABLES, "coverage"]
+    for source in config["pulls"]["sources"]
 }
 # Tables that are made from those of the stages: the files of each, filled in by their rules.
 VIEWS: dict[str, list[str]] = {}

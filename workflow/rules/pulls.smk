@@ -25,7 +25,7 @@ rule model_pulls:
     """A model calibrated on the pulls, its errors where it was not, and larger clusters."""
     input:
         pulls=query_result("measured_pulls"),
-        images=stage_tables("pulls")["pull_images"],
+        images=view_files("pull_images"),
     output:
         **stage_tables("model"),
         # Simulated pulls have the form of measured ones, but no query mixes them.

@@ -4,7 +4,7 @@
 rule pulls_from_none:
     """Empty pull runs, for studies that have none."""
     output:
-        **stage_tables("pulls"),
+        **stage_tables("pulls_none"),
     log:
         log_of("pulls_from_none"),
     conda:

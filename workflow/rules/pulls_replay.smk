@@ -6,7 +6,7 @@ rule pulls_from_archive:
     input:
         archive=ARCHIVE,
     output:
-        **stage_tables("pulls"),
+        **stage_tables("pulls_replay"),
     log:
         log_of("pulls_from_archive"),
     benchmark:

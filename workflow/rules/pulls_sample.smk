@@ -1,14 +1,12 @@
 # Pull runs of made-up clusters: event logs first, read as published ones are.
 
-PULL_TABLES = [name for name in STAGES["pulls"] if name != "coverage"]
-
 
 rule events_from_sample:
     """Event logs, node lists and manifests of made-up clusters, drawn with a seed."""
     input:
         plan="resources/sample/pulls.yaml",
     output:
-        **stage_tables("pulls", "coverage"),
+        **stage_tables("pulls_sample", "coverage"),
         events=directory(f"{RESULTS}/raw/events"),
     log:
         log_of("events_from_sample"),
@@ -26,7 +24,7 @@ rule pulls_from_events:
     input:
         events=f"{RESULTS}/raw/events",
     output:
-        **stage_tables("pulls", *PULL_TABLES),
+        **stage_tables("pulls_sample", *PULL_TABLES),
     log:
         log_of("pulls_from_events"),
     benchmark:

@@ -24,6 +24,15 @@ _Uri = Annotated[str | None, typer.Option(help="Repository to push to, instead o
 _Table = Annotated[
     Path | None, typer.Option(help="Write the images (or the plan) to this Parquet file.")
 ]
+_Tables = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Folder of tables that `from` may name, such as results/STUDY/queries.",
+    ),
+]
 _BeyondLimits = Annotated[
     bool,
     typer.Option("--beyond-limits", help="Make also more than 127 layers and layers above 10 GB."),
@@ -48,6 +57,7 @@ def craft(
     output: _Output = None,
     uri: _Uri = None,
     table: _Table = None,
+    tables: _Tables = None,
     beyond_limits: _BeyondLimits = False,
     plain_http: _PlainHttp = False,
     layers_at_once: _LayersAtOnce = 3,
@@ -62,16 +72,19 @@ def craft(
         raise ConfigError("choose one of --plan, --push and --output oci:DIR|docker")
     # Loaded here so that `pullstudy --help` need not wait for them.
     from pullstudy.cli.craft_display import CraftDisplay, print_plan
-    from pullstudy.craft.run import CraftSettings, craft_study, plan_file, write_planned
+    from pullstudy.craft.run import CraftSettings, craft_study, plan_file
+    from pullstudy.craft.study import Surroundings
+    from pullstudy.craft.tabulate import write_planned
 
+    around = Surroundings(uri, {path.name: path for path in tables.iterdir()} if tables else {})
     if plan:
-        laid_out, _ = plan_file(study, uri, beyond_limits=beyond_limits, plain_http=plain_http)
+        laid_out, _ = plan_file(study, around, beyond_limits=beyond_limits, plain_http=plain_http)
         print_plan(laid_out)
         if table:
-            write_planned(table, laid_out)
+            write_planned(table, [laid_out])
         return
     settings = CraftSettings(
-        *("push" if push else output or "", uri, beyond_limits, plain_http),
+        *("push" if push else output or "", around, beyond_limits, plain_http),
         *(chunk_mib * _MIB, layers_at_once, journal),
     )
     with CraftDisplay() as display:

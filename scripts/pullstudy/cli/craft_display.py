@@ -13,8 +13,8 @@ from pullstudy.craft.build import CraftedImage, Reporter
 from pullstudy.craft.estimate import estimate_plan
 from pullstudy.craft.plan import DOCKER_PULL_LIMIT, Plan
 
-# Wide enough for every name: a plan is also read by other programs.
-_WIDTH = 200
+# Where there is no screen: wide enough for every name and reason, one line for each image.
+_WIDTH = 250
 
 
 class CraftDisplay(contextlib.AbstractContextManager["CraftDisplay"], Reporter):
@@ -54,42 +54,66 @@ class CraftDisplay(contextlib.AbstractContextManager["CraftDisplay"], Reporter):
 
 def print_plan(plan: Plan) -> None:
     """Print the matrix, what is skipped and why, and what it will take."""
-    console = Console(width=_WIDTH, highlight=False, soft_wrap=True)
-    console.print(_tabulate(plan))
-    for skipped in plan.skipped:
-        console.print(f"skipped: {skipped.cell.tag}: {skipped.reason}")
-    deep = [image for image in plan.images if image.cell.layer_count > DOCKER_PULL_LIMIT]
-    if deep:
-        console.print(
-            f"note: Docker Engine itself pulls up to {DOCKER_PULL_LIMIT} layers; "
-            f"{len(deep)} images have more, which containerd accepts"
-        )
-    total = estimate_plan(plan)
-    console.print(
-        f"{total.image_count} images ({total.skipped_count} skipped), {total.layer_count} layers; "
-        f"{total.image_bytes:,} bytes in all, {total.unpacked_bytes:,} unpacked\n"
-        f"to send, or to keep in oci:DIR: {total.unique_bytes:,} bytes; --push needs no disk\n"
-        f"time to generate them here: {_in_words(total.seconds)}; "
-        f"to send them at 1 Gbit/s: {_in_words(total.unique_bytes * 8 / 1e9)}"
-    )
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_WIDTH)
+    if plan.images:
+        console.print(_tabulate(plan), "")
+    if plan.skipped:
+        console.print(_tabulate_skipped(plan), "")
+    console.print(_summarise(plan))
 
 
 def _tabulate(plan: Plan) -> Table:
-    matrix = Table("image", "target", "layers", "compressed", "uncompressed", box=None)
+    """One row for each image; only names fold on a narrow screen, numbers never."""
+    matrix = Table(box=None, pad_edge=False)
+    matrix.add_column("image", overflow="fold")
+    has_percentiles = any(image.cell.size.percentile is not None for image in plan.images)
+    for name in (*(["percentile"] * has_percentiles), "layers", "compressed", "uncompressed"):
+        matrix.add_column(name, justify="right", no_wrap=True)
     # A library's result is known when it is there.
     about = "" if plan.study.level is None else "about "
     for image in plan.images:
-        uncompressed = image.uncompressed_bytes
+        percentile, uncompressed = image.cell.size.percentile, image.uncompressed_bytes
         matrix.add_row(
             image.cell.tag,
-            f"{image.cell.size.total_bytes:,}",
+            *(["" if percentile is None else f"{percentile:g}"] * has_percentiles),
             str(image.cell.layer_count),
             f"{image.compressed_bytes:,}",
             "unknown" if uncompressed is None else f"{about}{uncompressed:,}",
         )
-    for column in matrix.columns[1:]:
-        column.justify = "right"
     return matrix
+
+
+def _tabulate_skipped(plan: Plan) -> Table:
+    skipped = Table("skipped", "because", box=None, pad_edge=False)
+    skipped.columns[0].overflow = "fold"
+    for image in plan.skipped:
+        skipped.add_row(image.cell.tag, image.reason)
+    return skipped
+
+
+def _summarise(plan: Plan) -> Table:
+    total = estimate_plan(plan)
+    rows = {
+        "images": f"{total.image_count:,} ({total.skipped_count:,} skipped)",
+        "layers": f"{total.layer_count:,} different ones",
+        "bytes": f"{total.image_bytes:,} in all, {total.unpacked_bytes:,} unpacked",
+        "to send": f"{total.unique_bytes:,} bytes; --push needs no disk",
+        "disk": f"{total.unique_bytes:,} bytes for --output oci:DIR",
+        "time": f"{_in_words(total.seconds)} to generate them here, "
+        f"{_in_words(total.unique_bytes * 8 / 1e9)} to send them at 1 Gbit/s",
+    }
+    deep = [image for image in plan.images if image.cell.layer_count > DOCKER_PULL_LIMIT]
+    if deep:
+        rows["note"] = (
+            f"Docker Engine itself pulls up to {DOCKER_PULL_LIMIT} layers; "
+            f"images with more: {len(deep):,}, which containerd accepts"
+        )
+    summary = Table.grid(padding=(0, 2))
+    for name, text in rows.items():
+        summary.add_row(name, text)
+    return summary
 
 
 def _in_words(seconds: float) -> str:

@@ -62,6 +62,12 @@ class PlannedImage:
         return base + sum(layer.compressed_bytes for layer in self.layers)
 
     @property
+    def largest_layer_bytes(self) -> int:
+        """Compressed bytes of the largest layer, those of the base included."""
+        own = (layer.compressed_bytes for layer in self.layers)
+        return max(*own, 0, *(blob.size_bytes for blob in self.base))
+
+    @property
     def uncompressed_bytes(self) -> int | None:
         """Bytes of all unpacked tars."""
         if self.base:

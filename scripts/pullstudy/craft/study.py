@@ -6,8 +6,9 @@ further keys, with their meaning, are in `workflow/schemas/study.schema.json`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ _DEFAULT_STEPS = 4
 _LARGEST_TOTAL_BYTES = 10**15
 _LEVEL_LIMITS = {"gzip": 9, "zstd": 22}
 
+# Finds the file of a table by what stands after `from`.
+FindTable = Callable[[str], Path]
+
 
 class StudyError(ConfigError):
     """A study file is wrong; the message names the file and the key."""
@@ -46,13 +50,14 @@ class Size:
 class Study:
     """A study as read, with all defaults filled in.
 
-    ratio: None for random content, infinite for zeros. level: None for our own framing.
-    layer_sizes_bytes: what layer sizes are sampled from; empty for equal layers.
+    name: of the file, without its ending. ratio: None for random content and zeros. level: None for
+    our own framing. layer_sizes_bytes: what layer sizes are sampled from; empty for equal layers.
     reads_share: 0 to 1.
     """
 
     sizes: tuple[Size, ...]
     layer_counts: tuple[int, ...]
+    name: str = "study"
     uri: str | None = None
     is_compressed: bool = True
     content: str = "random"
@@ -85,16 +90,38 @@ class Study:
         return self.compression if self.level is None else f"{self.compression} level {self.level}"
 
 
-def load_study(path: Path, uri: str | None = None) -> Study:
-    """Read a study file; `uri` replaces the one in the file.
+@dataclass(frozen=True)
+class Surroundings:
+    """What a study file is read with.
 
-    Raises StudyError with the file and the key.
+    uri: replaces the one in the file. tables: files by name; `from` looks here first, then beside
+    the study file. scale: factor on every size, on top of the file's own. seed: of a study that
+    names none.
     """
+
+    uri: str | None = None
+    tables: Mapping[str, Path] = field(default_factory=dict)
+    scale: float = 1.0
+    seed: int = 0
+
+    def find_table(self, folder: Path, name: str) -> Path:
+        """Return the file that `name` stands for in a study file of this folder."""
+        return self.tables.get(name, folder / name)
+
+
+ALONE = Surroundings()
+
+
+def load_study(path: Path, around: Surroundings = ALONE) -> Study:
+    """Read a study file. Raises StudyError with the file and the key."""
     try:
         document = read_yaml(path)
         check_document(document, SCHEMA_PATH, "study")
-        study = _build_study(document, path.parent)
-        return replace(study, uri=_clean_uri(uri)) if uri else study
+        document.setdefault("seed", around.seed)
+        document["scale"] = document.get("scale", 1) * around.scale
+        study = _build_study(document, path.parent, partial(around.find_table, path.parent))
+        uri = _clean_uri(around.uri) if around.uri else study.uri
+        return replace(study, name=path.stem, uri=uri)
     except ConfigError as exc:
         text = str(exc).removeprefix(f"{path}: ").removeprefix("study: ")
         raise StudyError(f"{path}: {text}") from exc
@@ -104,11 +131,11 @@ def load_study(path: Path, uri: str | None = None) -> Study:
         raise StudyError(f"{path}: not text in UTF-8; give a study file") from exc
 
 
-def _build_study(document: dict[str, Any], folder: Path) -> Study:
+def _build_study(document: dict[str, Any], folder: Path, find: FindTable) -> Study:
     content, ratio = _read_content(document.get("content", "random"))
     compression = document.get("compression", "gzip")
     study = Study(
-        sizes=_read_sizes(document["sizes"], document.get("scale", 1), folder),
+        sizes=_read_sizes(document["sizes"], document["scale"], find),
         layer_counts=_read_layer_counts(document["layers"]),
         uri=_clean_uri(document["uri"]) if "uri" in document else None,
         is_compressed=document.get("size_of", "compressed") == "compressed",
@@ -116,7 +143,7 @@ def _build_study(document: dict[str, Any], folder: Path) -> Study:
         ratio=ratio,
         compression=compression,
         level=_check_level(compression, document.get("level")),
-        layer_sizes_bytes=_read_distribution(document.get("distribution", "equal"), folder),
+        layer_sizes_bytes=_read_distribution(document.get("distribution", "equal"), find),
         files_per_layer=document.get("files_per_layer", 1),
         copies=document.get("copies", 1),
         shared_layers=document.get("shared_layers", 0),
@@ -124,7 +151,7 @@ def _build_study(document: dict[str, Any], folder: Path) -> Study:
         has_entrypoint=document.get("entrypoint", True),
         reads_share=_read_share(document.get("reads", 0)),
         platform=document.get("platform", "linux/amd64"),
-        seed=document.get("seed", 0),
+        seed=document["seed"],
     )
     if study.reads_share and not study.has_entrypoint:
         raise StudyError("key 'reads': needs the program; leave out `entrypoint: false`")
@@ -140,11 +167,11 @@ def _clean_uri(uri: str) -> str:
     return f"{reference.registry}/{reference.repository}"
 
 
-def _read_sizes(value: Any, scale: float, folder: Path) -> tuple[Size, ...]:
+def _read_sizes(value: Any, scale: float, find: FindTable) -> tuple[Size, ...]:
     if isinstance(value, list):
         totals = [(item["total"], item.get("percentile")) for item in value]
     else:
-        totals = _read_percentiles(value, folder)
+        totals = _read_percentiles(value, find)
     sizes: dict[int, Size] = {}
     for index, (total, percentile) in enumerate(totals):
         if not 1 <= total * scale <= _LARGEST_TOTAL_BYTES:
@@ -157,9 +184,9 @@ def _read_sizes(value: Any, scale: float, folder: Path) -> tuple[Size, ...]:
     return tuple(sizes.values())
 
 
-def _read_percentiles(value: dict[str, Any], folder: Path) -> list[tuple[float, float | None]]:
+def _read_percentiles(value: dict[str, Any], find: FindTable) -> list[tuple[float, float | None]]:
     """Take percentiles from a table, then equal steps to the maximum."""
-    table = _read_columns(folder / value["from"], "sizes.from", ("percentile", "size_bytes"))
+    table = _read_columns(find(value["from"]), "sizes.from", ("percentile", "size_bytes"))
     known = dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
     wanted = [float(p) for p in value.get("percentiles", _DEFAULT_PERCENTILES)]
     steps = value.get("steps_to_maximum", 0 if "percentiles" in value else _DEFAULT_STEPS)
@@ -203,10 +230,10 @@ def _check_level(compression: str, level: int | None) -> int | None:
     return level
 
 
-def _read_distribution(value: Any, folder: Path) -> tuple[int, ...]:
+def _read_distribution(value: Any, find: FindTable) -> tuple[int, ...]:
     if not isinstance(value, dict):
         return ()
-    table = _read_columns(folder / value["from"], "distribution.from", ("size_bytes",))
+    table = _read_columns(find(value["from"]), "distribution.from", ("size_bytes",))
     sizes = pc.drop_null(table["size_bytes"])
     if not len(sizes):
         raise StudyError(f"key 'distribution.from': {value['from']}: no layer sizes")

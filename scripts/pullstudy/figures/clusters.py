@@ -249,7 +249,7 @@ def draw_extrapolations(extrapolations: pd.DataFrame) -> Figure:
         .first()
     )
     figure, axes = make_grid(len(first_runs), 2, 3.2, sharey=True)
-    sizes = sorted(fewest["nominal_bytes"].unique())
+    sizes = sorted(fewest[fewest["run"].isin(first_runs)]["nominal_bytes"].unique())
     chosen = [sizes[int(n)] for n in np.linspace(0, len(sizes) - 1, _SIZES_SHOWN)]
     colours = ordered_colours(chosen)
     for panel, (strategy, run) in zip(

@@ -25,6 +25,8 @@ from pullstudy.figures.style import (
 STRATEGIES = {"plain": "network disk", "local_ssd": "local SSD", "streaming": "image streaming"}
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _LINES = ("-", "--")
+# More of them do not fit above a figure.
+_LEGEND_COLUMNS = 5
 
 
 def draw_sizes(sizes: pd.DataFrame) -> Figure:
@@ -83,7 +85,8 @@ def _explain_lines(
         axes.plot([], [], style, color="black", label=f"{count} layers")[0]
         for count, style in zip(counts, _LINES, strict=False)
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
+    columns = min(len(handles), _LEGEND_COLUMNS)
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, frameon=False)
 
 
 def draw_registries(registries: pd.DataFrame) -> Figure:

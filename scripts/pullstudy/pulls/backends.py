@@ -11,6 +11,8 @@ from pullstudy.pulls.backend import Backend
 # Each module and class is loaded when it is asked for: clients of engines take their time.
 _BACKENDS = {
     "embedded": ("pullstudy.pulls.embedded", "Embedded"),
+    "docker": ("pullstudy.pulls.docker_engine", "Docker"),
+    "containerd": ("pullstudy.pulls.containerd", "Containerd"),
     "kubernetes": ("pullstudy.pulls.kubernetes.backend", "Kubernetes"),
 }
 NAMES = tuple(_BACKENDS)

@@ -7,6 +7,7 @@ cluster, with the error the model makes where it was not calibrated), `model_par
 
 from __future__ import annotations
 
+import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,6 +36,8 @@ _OTHER_KIND = "application"
 # Simulated experiments begin here; only differences of times mean anything.
 _EPOCH_US = 0
 _SECOND_US = 1_000_000
+# `gce/n1-standard-16`: the provider stands before the machine type.
+_PROVIDER = "coalesce(split_part(platform, '/', 1), '')"
 
 
 class Plan(NamedTuple):
@@ -74,45 +77,90 @@ class _Model(NamedTuple):
     errors: list[dict[str, Any]]
 
 
-def extrapolate(pulls: Path, images: Path, out: Path, plan: Plan) -> int:
+def extrapolate(pulls: Path, images: Sequence[Path], out: Path, plan: Plan) -> int:
     """Calibrate on `measured_pulls`, simulate the plan for all crafted `pull_images`, write `out`.
 
-    Returns the number of simulated pulls. Raises EmptyCorpus when there is nothing to calibrate on
-    or no image.
+    Each provider of machines is a model of its own: a cloud and this machine have nothing in
+    common. One with too few pulls to calibrate on is left out. Returns the number of simulated
+    pulls. Raises EmptyCorpus when there is nothing to calibrate on or no image.
     """
-    model = _calibrate(pulls)
-    chosen = read_images(images)
-    rows, count = [], 0
-    with PullWriter(out) as writer:
-        for simulated in _simulate_all(model, chosen, plan):
-            rows.append(_extrapolation_row(model, simulated))
-            pulled = list(_pull_rows(model, simulated, plan))
-            writer.write_pulls(pulled)
-            writer.write_jobs([_job_row(model, simulated)])
-            count += len(pulled)
-        for run in plan.runs or sorted(model.fit.unpack):
-            for size in plan.cluster_sizes:
-                writer.write_nodes(list(_node_rows(model, run, size, len(chosen))))
+    rows: list[dict[str, Any]] = []
+    parameters: list[dict[str, Any]] = []
+    errors: list[dict[str, Any]] = []
+    count = 0
+    with PullWriter(out) as writer, tempfile.TemporaryDirectory() as folder:
+        for model, chosen in _calibrate_each(pulls, images, Path(folder)):
+            for simulated in _simulate_all(model, chosen, plan):
+                rows.append(_extrapolation_row(model, simulated))
+                pulled = list(_pull_rows(model, simulated, plan))
+                writer.write_pulls(pulled)
+                writer.write_jobs([_job_row(model, simulated)])
+                count += len(pulled)
+            for run in _choose_runs(model, plan):
+                for size in plan.cluster_sizes:
+                    writer.write_nodes(list(_node_rows(model, run, size, len(chosen))))
+            parameters += _parameter_rows(model)
+            errors += model.errors
     _write(out, "extrapolations", rows)
-    _write(out, "model_parameters", list(_parameter_rows(model)))
-    _write(out, "model_errors", model.errors)
+    _write(out, "model_parameters", parameters)
+    _write(out, "model_errors", errors)
     return count
 
 
-def read_images(images: Path) -> list[ModelImage]:
-    """Read the crafted images of `pull_images` (Parquet): one for each size and layer count.
+def read_images(images: Sequence[Path], studies: Sequence[str]) -> list[ModelImage]:
+    """Read the crafted `pull_images` (Parquet) of studies: one for each size and layer count.
 
     Raises EmptyCorpus when there is none.
     """
-    with connect({"images": [images]}) as connection:
+    with connect({"images": images}) as connection:
         found = connection.execute(
             "SELECT min(image), layers, nominal_bytes, arg_min(compressed_bytes, image)"
-            " FROM images WHERE nominal_bytes IS NOT NULL AND layers > 0"
-            " GROUP BY layers, nominal_bytes ORDER BY layers, nominal_bytes"
+            " FROM images"
+            " WHERE nominal_bytes IS NOT NULL AND layers > 0 AND list_contains(?, study)"
+            " GROUP BY layers, nominal_bytes ORDER BY layers, nominal_bytes",
+            [list(studies)],
         ).fetchall()
     if not found:
-        raise EmptyCorpus(f"{images}: holds no crafted image to simulate")
+        raise EmptyCorpus(f"{images[0]}: holds no crafted image of {studies[0]} to simulate")
     return [ModelImage(*row) for row in found]
+
+
+def _calibrate_each(
+    pulls: Path, images: Sequence[Path], folder: Path
+) -> Iterator[tuple[_Model, list[ModelImage]]]:
+    """Yield a model of each provider and its images. Raises EmptyCorpus when there is none."""
+    reason: EmptyCorpus | None = EmptyCorpus(f"{pulls}: holds no pull to calibrate on")
+    for number, (provider, studies) in enumerate(_list_providers(pulls)):
+        part = folder / f"{number}.parquet"
+        with connect({"pulls": [pulls]}) as connection:
+            connection.execute(
+                f"COPY (SELECT * FROM pulls WHERE {_PROVIDER} = ?) TO ? (FORMAT parquet)",
+                [provider, str(part)],
+            )
+        try:
+            model, chosen = _calibrate(part), read_images(images, studies)
+        except EmptyCorpus as exc:
+            reason = reason and exc
+            continue
+        reason = None
+        yield model, chosen
+    if reason is not None:
+        raise reason
+
+
+def _list_providers(pulls: Path) -> list[tuple[str, list[str]]]:
+    """Return the providers of machines, each with its studies."""
+    with connect({"pulls": [pulls]}) as connection:
+        return connection.execute(
+            f"SELECT {_PROVIDER} AS provider, list_sort(list(DISTINCT study)) FROM pulls"
+            " GROUP BY provider ORDER BY provider"
+        ).fetchall()
+
+
+def _choose_runs(model: _Model, plan: Plan) -> list[str]:
+    """The runs of a study to simulate: those of the plan, or all."""
+    runs = sorted(model.fit.unpack)
+    return [run for run in plan.runs if run in runs] if plan.runs else runs
 
 
 def _calibrate(pulls: Path) -> _Model:
@@ -140,7 +188,7 @@ def _hold_out_others(pulls: Path) -> Iterator[dict[str, Any]]:
 
 
 def _simulate_all(model: _Model, images: Sequence[ModelImage], plan: Plan) -> Iterator[Simulated]:
-    for run in plan.runs or sorted(model.fit.unpack):
+    for run in _choose_runs(model, plan):
         strategy = model.fit.strategies[run]
         parameters = choose_parameters(model.fit, run, strategy)
         for size in plan.cluster_sizes:

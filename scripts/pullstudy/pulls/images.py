@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pullstudy.bases.images import Image, ImageFinder
-from pullstudy.craft.run import name_image, plan_file
+from pullstudy.craft.run import plan_file
+from pullstudy.craft.study import Surroundings
 from pullstudy.errors import ConfigError
 from pullstudy.pulls.record import PullImage, read_crafted_tag
 from pullstudy.registry.plan import HarvestSettings
@@ -21,10 +22,10 @@ from pullstudy.registry.platforms import Platform
 from pullstudy.registry.transport import RequestFailed, open_session
 
 _CRAFTED_COLUMNS = (
+    "study",
     "name",
     "tag",
     "target_bytes",
-    "compressed_bytes",
     "uncompressed_bytes",
     "layer_count",
 )
@@ -39,8 +40,8 @@ class PulledImage(msgspec.Struct, frozen=True, kw_only=True):
     uncompressed_bytes: int | None = None
 
 
-def read_images(entry: str | dict[str, Any], folder: Path) -> Iterator[PulledImage]:
-    """Yield the images of one entry of `images`; paths in it are relative to `folder`.
+def read_images(entry: str | dict[str, Any], find: Callable[[str], Path]) -> Iterator[PulledImage]:
+    """Yield the images of one entry of `images`; find: where a file that it names is.
 
     Raises ConfigError.
     """
@@ -48,13 +49,17 @@ def read_images(entry: str | dict[str, Any], folder: Path) -> Iterator[PulledIma
         layers, nominal_bytes = read_crafted_tag(entry)
         yield PulledImage(reference=entry, layers=layers, nominal_bytes=nominal_bytes)
     elif "table" in entry:
-        yield from _read_table(folder / entry["table"], entry.get("repository"))
+        yield from _read_table(find(entry["table"]), entry)
     else:
-        yield from _read_craft_study(folder / entry["craft"], entry.get("repository"))
+        yield from _read_craft_study(find(entry["craft"]), entry.get("repository"))
 
 
-def _read_table(path: Path, repository: str | None) -> Iterator[PulledImage]:
-    """Read `crafted_images`; repository: where they are, instead of what their names say."""
+def _read_table(path: Path, entry: dict[str, Any]) -> Iterator[PulledImage]:
+    """Read `crafted_images`.
+
+    Of the entry: repository: where they are, instead of what their names say; registry: host for
+    names that have none; study, layers: only images of this study file, of so many layers.
+    """
     try:
         rows = pq.read_table(path, columns=list(_CRAFTED_COLUMNS)).to_pylist()
     except FileNotFoundError as exc:
@@ -62,20 +67,24 @@ def _read_table(path: Path, repository: str | None) -> Iterator[PulledImage]:
     except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as exc:
         raise ConfigError(f"{path}: no table crafted_images") from exc
     for row in rows:
-        yield PulledImage(
-            reference=f"{repository}:{row['tag']}" if repository else row["name"],
-            layers=row["layer_count"],
-            nominal_bytes=row["target_bytes"],
-            uncompressed_bytes=row["uncompressed_bytes"],
-        )
+        counts = entry.get("layers", [row["layer_count"]])
+        if entry.get("study", row["study"]) == row["study"] and row["layer_count"] in counts:
+            name = f"{entry['repository']}:{row['tag']}" if "repository" in entry else row["name"]
+            yield PulledImage(
+                reference=f"{entry['registry']}/{name}" if "registry" in entry else name,
+                layers=row["layer_count"],
+                nominal_bytes=row["target_bytes"],
+                uncompressed_bytes=row["uncompressed_bytes"],
+            )
 
 
 def _read_craft_study(path: Path, repository: str | None) -> Iterator[PulledImage]:
     """Plan what a crafting study makes: the images must have been pushed."""
-    plan, _ = plan_file(path, repository)
+    plan, _ = plan_file(path, Surroundings(repository))
     for image in plan.images:
+        tag, uri = image.cell.tag, plan.study.uri
         yield PulledImage(
-            reference=name_image(plan.study, image.cell),
+            reference=f"{uri}:{tag}" if uri else tag,
             layers=image.cell.layer_count,
             nominal_bytes=image.cell.size.total_bytes,
             uncompressed_bytes=image.uncompressed_bytes,

@@ -10,9 +10,10 @@ import contextlib
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -57,12 +58,19 @@ class Measured:
     done_before: int
 
 
-def measure(path: Path, backend: Backend, out: Path, reporter: Reporter) -> Measured:
+def measure(
+    path: Path,
+    backend: Backend,
+    out: Path,
+    reporter: Reporter,
+    files: Mapping[str, Path] = MappingProxyType({}),
+) -> Measured:
     """Pull what a study file says and write the tables of pull runs into `out`.
 
+    files: what the study may name by a word, see `load_pull_study`.
     Raises PullstudyError; what was measured until then is kept, and the next call goes on.
     """
-    study = load_pull_study(path)
+    study = load_pull_study(path, files)
     check_strategies(study, backend)
     backend.check(study)
     clusters = plan_clusters(study)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -89,12 +90,25 @@ class PullStudy(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
 
 
-def load_pull_study(path: Path) -> PullStudy:
-    """Read a pull study. Raises PullStudyError with the file and the key."""
+class _Files(NamedTuple):
+    """Where files are that a study names."""
+
+    folder: Path
+    by_name: Mapping[str, Path]
+
+    def find(self, name: str) -> Path:
+        return self.by_name.get(name, self.folder / name)
+
+
+def load_pull_study(path: Path, files: Mapping[str, Path] = MappingProxyType({})) -> PullStudy:
+    """Read a pull study; files: what its `table`, `craft` and `serve` may name by a word.
+
+    Raises PullStudyError with the file and the key.
+    """
     try:
         document = read_yaml(path)
         check_document(document, SCHEMA_PATH, "study")
-        return _build_study(document, path.parent)
+        return _build_study(document, _Files(path.parent, files))
     except (ConfigError, InvalidReference) as exc:
         text = str(exc).removeprefix(f"{path}: ").removeprefix("study: ")
         raise PullStudyError(f"{path}: {text}") from exc
@@ -104,13 +118,13 @@ def load_pull_study(path: Path) -> PullStudy:
         raise PullStudyError(f"{path}: not text in UTF-8; give a pull study") from exc
 
 
-def _build_study(document: dict[str, Any], folder: Path) -> PullStudy:
+def _build_study(document: dict[str, Any], files: _Files) -> PullStudy:
     shared = {
         k: v for k, v in document.items() if k not in ("study", "seed", "repetitions", "runs")
     }
     written = document.get("runs") or [{"run": "run1"}]
     runs = tuple(
-        _build_run(_overlay(shared, run), f"runs.{n}." if "runs" in document else "", folder)
+        _build_run(_overlay(shared, run), f"runs.{n}." if "runs" in document else "", files)
         for n, run in enumerate(written)
     )
     names = [run.name for run in runs]
@@ -135,7 +149,7 @@ def _overlay(shared: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _build_run(document: dict[str, Any], where: str, folder: Path) -> Run:
+def _build_run(document: dict[str, Any], where: str, files: _Files) -> Run:
     if "images" not in document:
         raise PullStudyError(f"key '{where}images' is missing: it names what is pulled")
     try:
@@ -148,21 +162,21 @@ def _build_run(document: dict[str, Any], where: str, folder: Path) -> Run:
     }
     return Run(
         name=document["run"],
-        images=_find_images(document["images"], f"{where}images", folder),
+        images=_find_images(document["images"], f"{where}images", files),
         strategies=tuple(dict.fromkeys(document.get("strategies", (PLAIN,)))),
         cluster_sizes=tuple(dict.fromkeys(nodes if isinstance(nodes, list) else [nodes])),
-        registry=_build_registry(document.get("registry", {}), f"{where}registry", folder),
+        registry=_build_registry(document.get("registry", {}), f"{where}registry", files),
         limits=Limits(**document.get("limits", {})),
         endpoints=tuple(document.get("endpoints", ())),
         **fields,
     )
 
 
-def _find_images(entries: Sequence[Any], where: str, folder: Path) -> tuple[PulledImage, ...]:
+def _find_images(entries: Sequence[Any], where: str, files: _Files) -> tuple[PulledImage, ...]:
     found: dict[str, PulledImage] = {}
     for n, entry in enumerate(entries):
         try:
-            for image in read_images(entry, folder):
+            for image in read_images(entry, files.find):
                 parse_reference(image.reference)
                 found.setdefault(image.reference, image)
         except (ConfigError, InvalidReference) as exc:
@@ -172,12 +186,12 @@ def _find_images(entries: Sequence[Any], where: str, folder: Path) -> tuple[Pull
     return tuple(found.values())
 
 
-def _build_registry(document: dict[str, Any], where: str, folder: Path) -> RegistrySettings:
+def _build_registry(document: dict[str, Any], where: str, files: _Files) -> RegistrySettings:
     if "mirror" in document and "serve" in document:
         raise PullStudyError(f"key '{where}': give mirror or serve, not both")
     fields = dict(document)
     if "serve" in fields:
-        layout = folder / fields["serve"].removeprefix("oci:")
+        layout = files.find(fields["serve"].removeprefix("oci:"))
         if not (layout / "index.json").is_file():
             raise PullStudyError(f"key '{where}.serve': {layout}: there is no OCI image layout")
         fields["serve"] = str(layout)

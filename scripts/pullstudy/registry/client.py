@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlencode, urljoin, urlsplit
 
+import msgspec
 import orjson
+from requests.utils import parse_header_links
 
 from pullstudy.naming import is_digest
 from pullstudy.registry.auth import repository_scope
@@ -48,7 +50,20 @@ _TAG_PAGE_BYTES_MAX = 64 << 20
 _PAGE_SIZE = 1000
 # Pages without a new tag that are borne before the pagination is called endless.
 _STALE_PAGES_MAX = 3
-_find_next_link = re.compile(r'<([^>]*)>[^,<]*;\s*rel\s*=\s*"?next\b', re.IGNORECASE).search
+_has_next = re.compile(r"\bnext\b", re.IGNORECASE).search
+
+
+class _TagList(msgspec.Struct):
+    # Distribution answers null for a repository without tags, others leave the key out.
+    name: str | None = None
+    tags: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        if self.name is None and self.tags is msgspec.UNSET:
+            raise ValueError("neither name nor tags")
+
+
+_decode_tags = msgspec.json.Decoder(_TagList).decode
 
 
 @dataclass(frozen=True)
@@ -98,13 +113,21 @@ class RegistryClient:
         They are the registry's words and need not all be valid tags. Raises RequestFailed, with
         the reason `endless_pages` when the pages lead in a circle.
         """
-        path = f"/v2/{repository}/tags/list?n={_PAGE_SIZE}"
+        whole_list = f"/v2/{repository}/tags/list"
+        path = f"{whole_list}?n={_PAGE_SIZE}"
         visited: set[str] = set()
         known: set[str] = set()
         stale_pages = 0
         while path:
             visited.add(path)
-            tags, following, request = await self._get_page(repository, path)
+            try:
+                tags, following, request = await self._get_page(repository, path)
+            except RequestFailed as exc:
+                if exc.status != 400 or len(visited) > 1:
+                    raise
+                # Its pages are shorter than that: let it choose.
+                path = whole_list
+                continue
             fresh = [tag for tag in dict.fromkeys(tags) if tag not in known]
             known.update(fresh)
             if fresh:
@@ -191,13 +214,12 @@ class RegistryClient:
 
         def check(answer: Answer) -> tuple[list[str], str, Request]:
             try:
-                # Distribution answers null for a repository without tags.
-                tags = orjson.loads(answer.body)["tags"] or []
-                return [str(tag) for tag in tags], _next_page(path, answer), request
-            except (orjson.JSONDecodeError, KeyError, TypeError) as exc:
+                tags = _decode_tags(answer.body).tags or []
+            except (msgspec.DecodeError, UnicodeDecodeError) as exc:
                 raise self._transport.failure(
                     request, "malformed", "its list of tags is no JSON list", temporary=True
                 ) from exc
+            return tags, _next_page(path, answer), request
 
         return await self._transport.send(request, check)
 
@@ -266,10 +288,12 @@ def _next_page(path: str, answer: Answer) -> str:
 
     Only path and query count: registries behind proxies name hosts that cannot be reached.
     """
-    for link in answer.headers.getall("Link", ()):
-        if match := _find_next_link(link):
-            parts = urlsplit(urljoin(path, match[1]))
-            return f"{parts.path}?{parts.query}"
+    for header in answer.headers.getall("Link", ()):
+        for link in parse_header_links(header):
+            relation = next((value for name, value in link.items() if name.lower() == "rel"), "")
+            if link["url"] and _has_next(relation):
+                parts = urlsplit(urljoin(path, link["url"]))
+                return f"{parts.path}?{parts.query}"
     return ""
 
 

@@ -74,6 +74,7 @@ class Manifest(msgspec.Struct, gc=False, rename="camel"):
     """
 
     media_type: str | None = None
+    artifact_type: str | None = None
     config: Descriptor | None = None
     layers: list[Layer] | None = None
     manifests: msgspec.Raw = msgspec.Raw()
@@ -125,7 +126,7 @@ def decode_manifest(data: bytes) -> Manifest:
     try:
         return _decode_manifest(data)
     except _DECODE_ERRORS as exc:
-        raise UnreadableDocument("invalid_manifest", str(exc)) from exc
+        return _decode_leniently(data, Manifest, UnreadableDocument("invalid_manifest", str(exc)))
 
 
 def decode_config(data: bytes) -> Config:
@@ -133,7 +134,7 @@ def decode_config(data: bytes) -> Config:
     try:
         return _decode_config(data)
     except _DECODE_ERRORS as exc:
-        raise UnreadableDocument("invalid_config", str(exc)) from exc
+        return _decode_leniently(data, Config, UnreadableDocument("invalid_config", str(exc)))
 
 
 def decode_repository(data: bytes) -> tuple[RepositoryDocument, list[Rejection]]:
@@ -152,10 +153,12 @@ def classify_manifest(manifest: Manifest) -> str:
 
     The form decides, since old registries and tools left the media type out. An artifact is what
     has an image's form but a config or layers that no container runtime unpacks (signatures,
-    attestations, charts).
+    attestations, charts), and what names the type of artifact that it is.
     """
     if manifest.layers is not None or manifest.config is not None:
         return ARTIFACT if _is_artifact(manifest) else IMAGE
+    if manifest.artifact_type:
+        return ARTIFACT
     if bytes(manifest.manifests).startswith(b"["):
         return INDEX
     if bytes(manifest.fs_layers).startswith(b"["):
@@ -172,6 +175,14 @@ def _is_artifact(manifest: Manifest) -> bool:
         if not layer.media_type or layer.media_type.startswith(_IMAGE_LAYERS):
             return False
     return bool(layers)
+
+
+def _decode_leniently(data: bytes, kind: type[_Document], failure: UnreadableDocument) -> _Document:
+    """Replace bad UTF-8 and lone surrogates, as Go's decoder does; raise the failure otherwise."""
+    try:
+        return _refit(json.loads(data.decode("utf-8-sig", "replace")), kind)
+    except (ValueError, *_DECODE_ERRORS):
+        raise failure from None
 
 
 def _decode_piecewise(data: bytes) -> tuple[RepositoryDocument, list[Rejection]]:
@@ -218,12 +229,17 @@ def _convert_entries(
         return {}
     converted: dict[str, _Document | None] = {}
     for tag, entry in entries.items():
-        text = json.dumps(entry, ensure_ascii=False).encode("utf-8", "replace")
         try:
-            converted[_clean(tag)] = msgspec.json.decode(text, type=kind | None)
+            converted[_clean(tag)] = None if entry is None else _refit(entry, kind)
         except _DECODE_ERRORS as exc:
             rejections.append(Rejection(_clean(tag), f"invalid_{part}", str(exc)))
     return converted
+
+
+def _refit(value: Any, kind: type[_Document]) -> _Document:
+    """Bring a value of the lenient decoder into a document's form; lone surrogates become `?`."""
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    return msgspec.json.decode(text, type=kind)
 
 
 def _clean(text: str) -> str:

@@ -23,8 +23,7 @@ from pullstudy.registry.documents import (
 )
 from pullstudy.registry.journal import Failure, ImageRecord, Journal, TagRecord
 from pullstudy.registry.plan import HarvestSettings, Target
-from pullstudy.registry.platforms import choose_entry, describe_entries, read_entries
-from pullstudy.registry.reading import choose_tags
+from pullstudy.registry.reading import choose_tags, classify_tag
 from pullstudy.registry.tabulate import RegistryTables, Repository, open_registry_tables
 
 _NOT_ASKED = Failure(
@@ -160,15 +159,13 @@ class _RepositoryRows:
         manifest = None
         if record.digest is not None:
             manifest = self._decode_manifest(record.tag, record.digest)
-        kind = UNKNOWN if manifest is None else classify_manifest(manifest)
+        kind = UNKNOWN if manifest is None else classify_tag(record.tag, manifest)
         media_type = record.media_type or (manifest.media_type if manifest else None)
         self._tables.add_tag(self._repository, record.tag, kind, media_type, record.digest)
         if manifest is None:
             return
         if kind in _UNREADABLE:
             self._add_failure(record.tag, _UNREADABLE[kind])
-        if kind == INDEX:
-            self._add_missing_platforms(record, manifest)
         if kind in (IMAGE, INDEX):
             for image in record.images:
                 own = manifest if image.digest == record.digest else None
@@ -191,14 +188,6 @@ class _RepositoryRows:
         self._summary.images += 1
         if self._summary.images % _IMAGES_PER_BATCH == 0:
             self._tables.flush()
-
-    def _add_missing_platforms(self, record: TagRecord, index: Manifest) -> None:
-        entries = read_entries(index)
-        for platform in self._settings.platforms:
-            if choose_entry(entries, platform) is None:
-                offered = describe_entries(entries)
-                detail = f"the index has nothing for {platform}; it offers {offered}"
-                self._add_failure(record.tag, Failure("platform_missing", detail))
 
     def _add_failure(self, reference: str | None, failure: Failure) -> None:
         self._tables.add_failure(

@@ -62,8 +62,9 @@ class ImageLayout:
         self._repository = repository
         self.store = ContentStore(root / "blobs")
         self.repositories: dict[str, Repository] = {}
-        self._is_saved = False
         root.mkdir(parents=True, exist_ok=True)
+        # A layout that is only read keeps its files as they are, times included.
+        self._is_saved = self._index_path.exists() and self._marker_path.exists()
         if self._index_path.exists():
             self._load()
         self.save()
@@ -71,6 +72,10 @@ class ImageLayout:
     @property
     def _index_path(self) -> Path:
         return self.root / "index.json"
+
+    @property
+    def _marker_path(self) -> Path:
+        return self.root / "oci-layout"
 
     def repository(self, name: str) -> Repository:
         """Return a repository, made when it is new."""
@@ -124,7 +129,7 @@ class ImageLayout:
                 for ref_name, digest, media_type in self._entries()
             ],
         }
-        self._replace(self.root / "oci-layout", {"imageLayoutVersion": "1.0.0"})
+        self._replace(self._marker_path, {"imageLayoutVersion": "1.0.0"})
         self._replace(self._index_path, index)
         self._is_saved = True
 

@@ -18,6 +18,10 @@ from email.utils import parsedate_to_datetime
 
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_GUESSED_PAUSE_SECONDS = 300.0
+# How long a registry is waited for that only refuses: at least so long, and so many of the waits
+# that it has named. Docker Hub names 216 s at least, and may refuse for six hours.
+_SHORTEST_PATIENCE_SECONDS = 600.0
+_WAITS_BELIEVED = 120
 # A reset that is larger than this is a point in time (Unix seconds), not a delay.
 _EPOCH_FROM = 1_000_000_000
 _THROTTLED = frozenset({429, 503})
@@ -67,6 +71,7 @@ class Limiter:
         self._paused_until = 0.0
         self._quota_until = 0.0
         self._complaints = 0
+        self._named_seconds = 0.0
 
     @property
     def pause_seconds(self) -> float:
@@ -77,6 +82,11 @@ class Limiter:
     def fruitless_seconds(self) -> float:
         """How long the registry has given no good answer."""
         return self._clock() - self._last_good_at
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long a registry that gives no good answer is worth waiting for."""
+        return max(_SHORTEST_PATIENCE_SECONDS, _WAITS_BELIEVED * self._named_seconds)
 
     async def enter(self, counted: bool = True) -> None:
         """Wait until one more request may start. counted: the registry's quota counts it."""
@@ -103,6 +113,8 @@ class Limiter:
             self._complaints = 0
             self._allowed = min(self.limits.concurrency, self._allowed + 1)
         quota = read_quota(headers)
+        if quota is not None and quota.reset_seconds is not None:
+            self._named_seconds = max(self._named_seconds, quota.reset_seconds)
         if quota is not None and quota.remaining == 0 and quota.reset_seconds is not None:
             self._quota_until = max(self._quota_until, now + quota.reset_seconds)
         elif quota is not None and quota.remaining > 0:
@@ -115,12 +127,15 @@ class Limiter:
         if asked is None and (quota := read_quota(headers)) is not None:
             asked = quota.reset_seconds
         self._allowed = 1
-        if asked is None:
+        if not asked:
+            # "At once" is no word either from a registry that has just refused.
             if now < self._paused_until:
                 return  # requests that were under way together complain once
             guess = _FIRST_PAUSE_SECONDS * 2.0**self._complaints
             asked = min(guess, _LONGEST_GUESSED_PAUSE_SECONDS)
             self._complaints += 1
+        else:
+            self._named_seconds = max(self._named_seconds, asked)
         self._paused_until = max(self._paused_until, now + asked)
 
     async def _take_place(self) -> None:

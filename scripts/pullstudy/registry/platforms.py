@@ -12,8 +12,9 @@ import msgspec
 from pullstudy.errors import ConfigError
 from pullstudy.registry.documents import Manifest
 
-# What an index leaves out where there is only one usual variant.
-_USUAL_VARIANTS = {"arm64": "v8", "arm": "v7"}
+# What an index leaves out where there is only one usual variant, and what a runtime runs that was
+# told none (containerd/platforms, `Normalize`).
+_USUAL_VARIANTS = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
 
 
 class PlatformEntry(msgspec.Struct, gc=False):
@@ -30,6 +31,13 @@ class IndexEntry(msgspec.Struct, gc=False, rename="camel"):
     digest: str
     media_type: str | None = None
     platform: PlatformEntry | None = None
+    artifact_type: str | None = None
+
+    @property
+    def is_unlabelled(self) -> bool:
+        """Whether only its config can say for which platform it is."""
+        is_said = self.platform is not None and (self.platform.os or self.platform.architecture)
+        return not is_said and self.artifact_type is None
 
 
 @dataclass(frozen=True)
@@ -43,16 +51,15 @@ class Platform:
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
-    def fits(self, entry: IndexEntry) -> bool:
-        """Whether an entry of an index is for this platform."""
-        offered = entry.platform
+    def fits(self, offered: PlatformEntry | None) -> bool:
+        """Whether what an index or a config says of its platform is this one."""
         if offered is None or (offered.os, offered.architecture) != (self.os, self.architecture):
             return False
-        usual = _USUAL_VARIANTS.get(self.architecture, "")
-        return not self.variant or (offered.variant or usual) == self.variant
+        return not self.variant or _variant_of(offered) == self.variant
 
 
-_decode_entries = msgspec.json.Decoder(list[IndexEntry]).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_entry = msgspec.json.Decoder(IndexEntry).decode
 
 
 def parse_platform(text: str) -> Platform:
@@ -63,17 +70,22 @@ def parse_platform(text: str) -> Platform:
     return Platform(*parts)
 
 
-def read_entries(index: Manifest) -> list[IndexEntry]:
-    """Return the entries of an index; entries that do not fit the form make it empty."""
-    try:
-        return _decode_entries(index.manifests)
-    except msgspec.DecodeError:
-        return []
+def read_entries(index: Manifest, misfits: list[str] | None = None) -> list[IndexEntry]:
+    """Return the entries of an index. misfits: takes up why others cannot be read."""
+    entries = []
+    for entry in _decode_list(index.manifests):
+        try:
+            entries.append(_decode_entry(entry))
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            if misfits is not None:
+                misfits.append(str(exc))
+    return entries
 
 
 def choose_entry(entries: list[IndexEntry], platform: Platform) -> IndexEntry | None:
-    """Return the first entry for a platform, as container runtimes do."""
-    return next((entry for entry in entries if platform.fits(entry)), None)
+    """Return the first entry for a platform, of the usual variant if there is one."""
+    fitting = [entry for entry in entries if platform.fits(entry.platform)]
+    return min(fitting, key=lambda entry: not _is_usual(entry.platform), default=None)
 
 
 def describe_entries(entries: list[IndexEntry]) -> str:
@@ -84,3 +96,15 @@ def describe_entries(entries: list[IndexEntry]) -> str:
         if p is not None
     }
     return ", ".join(sorted(offered)) or "no platform"
+
+
+def _is_usual(offered: PlatformEntry | None) -> bool:
+    return offered is not None and _variant_of(offered) == _usual_variant(offered)
+
+
+def _variant_of(offered: PlatformEntry) -> str:
+    return offered.variant or _usual_variant(offered)
+
+
+def _usual_variant(offered: PlatformEntry) -> str:
+    return _USUAL_VARIANTS.get(offered.architecture or "", "")

@@ -8,19 +8,35 @@ from collections.abc import Mapping, Sequence
 from pullstudy.naming import is_digest
 from pullstudy.registry.client import Manifest, RegistryClient, TagHead
 from pullstudy.registry.documents import (
+    ARTIFACT,
     IMAGE,
     INDEX,
     UnreadableDocument,
     classify_manifest,
+    decode_config,
     decode_manifest,
 )
 from pullstudy.registry.documents import Manifest as Document
 from pullstudy.registry.journal import Failure, ImageRecord, TagRecord
-from pullstudy.registry.platforms import IndexEntry, Platform, choose_entry, read_entries
+from pullstudy.registry.platforms import (
+    IndexEntry,
+    Platform,
+    PlatformEntry,
+    choose_entry,
+    describe_entries,
+    read_entries,
+)
 from pullstudy.registry.transport import RequestFailed
 
-# How cosign names what it attaches to an image.
+# Indexes may hold indexes; no tool is known that goes deeper.
+_NESTED_MAX = 3
+# Entries without platform of which the configs are read to find the one that fits.
+_UNLABELLED_MAX = 16
+# How cosign names what it attaches to an image, and the OCI distribution specification 1.1 the
+# list of all that refers to one ("Referrers Tag Schema").
 _is_attachment = re.compile(r"sha256-[0-9a-f]{64}(\..+)?").fullmatch
+
+Found = ImageRecord | Failure
 
 
 def choose_tags(tags: Sequence[str], tags_max: int | None) -> list[str]:
@@ -32,6 +48,12 @@ def choose_tags(tags: Sequence[str], tags_max: int | None) -> list[str]:
     if tags_max is None or len(tags) <= tags_max:
         return list(tags)
     return sorted(tags, key=lambda tag: (tag != "latest", bool(_is_attachment(tag))))[:tags_max]
+
+
+def classify_tag(tag: str, manifest: Document) -> str:
+    """Say what a tag names; the list of what refers to an image is an artifact, no index."""
+    kind = classify_manifest(manifest)
+    return ARTIFACT if kind == INDEX and _is_attachment(tag) else kind
 
 
 def failure_of(exc: RequestFailed) -> Failure:
@@ -68,7 +90,7 @@ class TagReader:
             return TagRecord(tag, failures=(failure_of(exc),))
         images: list[ImageRecord] = []
         failures: list[Failure] = []
-        for found in await self._read_images(manifest):
+        for found in await self._read_images(tag, manifest):
             if isinstance(found, Failure):
                 failures.append(found)
             else:
@@ -89,24 +111,53 @@ class TagReader:
             return await self._client.head_tag(self._repository, tag)
         return None
 
-    async def _read_images(self, manifest: Manifest) -> list[ImageRecord | Failure]:
+    async def _read_images(self, tag: str, manifest: Manifest) -> list[Found]:
         try:
             document = decode_manifest(manifest.content)
         except UnreadableDocument:
             return []  # the tables say so, from the content
-        kind = classify_manifest(document)
+        kind = classify_tag(tag, document)
         if kind == IMAGE:
             return await self._read_image(manifest, document)
-        found: list[ImageRecord | Failure] = []
-        if kind == INDEX:
-            entries = read_entries(document)
-            for platform in self._platforms:
-                entry = choose_entry(entries, platform)
-                if entry is not None:
-                    found += await self._read_child(entry)
+        if kind != INDEX:
+            return []
+        misfits: list[str] = []
+        read_entries(document, misfits)
+        found: list[Found] = [Failure("invalid_index_entry", misfit) for misfit in misfits]
+        for platform in self._platforms:
+            found += await self._read_platform(document, platform, _NESTED_MAX)
         return found
 
-    async def _read_child(self, entry: IndexEntry) -> list[ImageRecord | Failure]:
+    async def _read_platform(self, index: Document, platform: Platform, depth: int) -> list[Found]:
+        """Return the image that an index holds for a platform, or why there is none.
+
+        Entries that name no platform are asked for theirs where no other fits.
+        """
+        entries = read_entries(index)
+        entry = choose_entry(entries, platform)
+        if entry is not None:
+            return await self._read_child(entry, platform, depth)
+        failures: list[Found] = []
+        for entry in [entry for entry in entries if entry.is_unlabelled][:_UNLABELLED_MAX]:
+            found = await self._read_child(entry, platform, depth)
+            for image in found:
+                if isinstance(image, ImageRecord) and await self._is_for(image, platform):
+                    return found
+            failures += [failure for failure in found if isinstance(failure, Failure)]
+        detail = f"the index has nothing for {platform}; it offers {describe_entries(entries)}"
+        return failures or [Failure("platform_missing", detail)]
+
+    async def _is_for(self, image: ImageRecord, platform: Platform) -> bool:
+        """Whether the config of an image, which was read, is for a platform."""
+        if image.config is None:
+            return False
+        try:
+            config = decode_config(await self._client.get_config(self._repository, image.config))
+        except (RequestFailed, UnreadableDocument):
+            return False
+        return platform.fits(PlatformEntry(config.os, config.architecture, config.variant))
+
+    async def _read_child(self, entry: IndexEntry, platform: Platform, depth: int) -> list[Found]:
         if not is_digest(entry.digest):
             return [_bad_digest("manifest", entry.digest)]
         try:
@@ -115,13 +166,17 @@ class TagReader:
             return [failure_of(exc)]
         manifest = Manifest(entry.digest, entry.media_type or "", content)
         try:
-            return await self._read_image(manifest, decode_manifest(content))
+            document = decode_manifest(content)
         except UnreadableDocument:
             return [ImageRecord(manifest.digest, manifest.media_type)]
+        if classify_manifest(document) != INDEX:
+            return await self._read_image(manifest, document)
+        if depth == 1:
+            detail = f"{entry.digest}: indexes in indexes, more than {_NESTED_MAX} deep"
+            return [Failure("unknown_manifest", detail)]
+        return await self._read_platform(document, platform, depth - 1)
 
-    async def _read_image(
-        self, manifest: Manifest, document: Document
-    ) -> list[ImageRecord | Failure]:
+    async def _read_image(self, manifest: Manifest, document: Document) -> list[Found]:
         """Fetch the config of an image; without it the image still has its layers."""
         without = ImageRecord(manifest.digest, manifest.media_type)
         if document.config is None or not document.config.digest:

@@ -91,7 +91,7 @@ class TransportSettings:
     base_url: scheme and host that answer for it. attempts: tries before a temporary failure
     becomes a lasting one. timeout_seconds: how long an answer may take, with all of its body;
     lists may take ten times as long.
-    patience_seconds: how long a registry may refuse everything for the rate (429).
+    patience_seconds: how long a registry may refuse everything for the rate (429) at most.
     """
 
     base_url: str
@@ -172,7 +172,8 @@ class Transport:
 
     @property
     def _is_patient(self) -> bool:
-        return self.limiter.fruitless_seconds < self.settings.patience_seconds
+        patience = min(self.settings.patience_seconds, self.limiter.patience_seconds)
+        return self.limiter.fruitless_seconds < patience
 
     def failure(
         self,
@@ -210,7 +211,7 @@ class Transport:
             detail = f"no answer within {limits.total or limits.sock_read:g} s"
             raise self.failure(request, "timeout", detail, temporary=True) from exc
         except (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch) as exc:
-            raise self.failure(request, "tls", str(exc)) from exc
+            raise self.failure(request, "tls", _describe_tls_error(exc)) from exc
         except aiohttp.ClientConnectorError as exc:
             detail = f"cannot connect: {exc.os_error.strerror or exc.os_error}"
             raise self.failure(request, "unreachable", detail, temporary=True) from exc
@@ -348,6 +349,13 @@ def _find_proxy(url: str) -> str | None:
     if host in ("localhost", "::1") or host.startswith("127.") or urllib.request.proxy_bypass(host):
         return None
     return urllib.request.getproxies().get(parts.scheme)
+
+
+def _describe_tls_error(exc: aiohttp.ClientError) -> str:
+    reason = getattr(getattr(exc, "os_error", None), "reason", None)
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
+        return "it does not speak TLS; ask with --plain-http, or name an http:// mirror"
+    return str(exc)
 
 
 def _origin_of(url: str) -> tuple[str, str | None, int | None]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pullstudy.tables.columns import FLOAT64, INT32, INT64, LABEL, TEXT, Column, make_table
 
+_STUDY = Column("study", LABEL, "name of the study file, without its ending")
+
 CRAFT_TABLES = (
     make_table(
         "crafted_images",
         "one crafted image",
+        _STUDY,
         Column("name", TEXT, "repository and tag; the tag alone where there is no repository"),
         Column("tag", TEXT, "the tag"),
         Column("copy", INT32, "which of several alike, counted from 1"),
@@ -35,12 +38,20 @@ CRAFT_TABLES = (
     make_table(
         "planned_images",
         "one image of a crafting study, whether it can be made or not",
+        _STUDY,
         Column("name", TEXT, "repository and tag; the tag alone where there is no repository"),
         Column("percentile", FLOAT64, "percentile of real images with this size", True),
         Column("target_bytes", INT64, "size that was asked for"),
         Column("layer_count", INT32, "layers that were asked for"),
         Column("compressed_bytes", INT64, "size it will have; null: it is skipped", True),
         Column("uncompressed_bytes", INT64, "unpacked size; null: skipped or unknown", True),
+        Column("largest_layer_bytes", INT64, "its largest layer, compressed; null: skipped", True),
+        Column(
+            "shared_layer_count",
+            INT32,
+            "layers that another planned image has too; null: it is skipped",
+            True,
+        ),
         Column("compression", LABEL, "none, gzip, zstd, estargz; with its level, if any"),
         Column("content", LABEL, "random, zeros, or ratio and its number"),
         Column("skipped_because", TEXT, "why it will not be made; null: it will", True),

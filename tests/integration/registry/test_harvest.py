@@ -14,6 +14,7 @@ import pytest
 
 from pullstudy.cli import main
 from pullstudy.errors import RegistryError
+from pullstudy.registry.content import digest_of
 from pullstudy.registry.harvest import harvest
 from pullstudy.registry.limits import Limits
 from pullstudy.registry.plan import HarvestSettings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tests.integration.conftest import LiveRegistry
     from tests.integration.registry.conftest import MakeProxy
 
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 Rows = list[dict[str, Any]]
@@ -132,6 +134,73 @@ def test_an_index_gives_the_wanted_platforms(
     (failure,) = chosen["failures"]
     assert (failure["reference"], failure["reason"]) == ("v1", "platform_missing")
     assert "linux/arm/v7" in failure["detail"]
+
+
+def push_entries(registry: LiveRegistry, repository: str, tag: str | None, *entries: Any) -> str:
+    """Push an index of entries as they are; returns its digest."""
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(entries)}
+    content = json.dumps(index).encode()
+    return registry.push_manifest(repository, tag or digest_of(content), content, OCI_INDEX)
+
+
+def entry(digest: str, kind: str, **more: Any) -> dict[str, Any]:
+    return {"mediaType": kind, "digest": digest, "size": 1} | more
+
+
+def test_entries_without_a_platform_are_asked_for_theirs(
+    registry: LiveRegistry, repository: str, run: Harvest
+) -> None:
+    arm, amd = (
+        entry(registry.push_image(repository, None, text, architecture=text), OCI_MANIFEST)
+        for text in ("arm64", "amd64")
+    )
+    push_entries(registry, repository, "both", arm, amd)
+    push_entries(registry, repository, "other", arm)
+    tables = run(f"{registry.address}/{repository}")
+    assert [(i["tag"], i["digest"]) for i in tables["images"]] == [("both", amd["digest"])]
+    (failure,) = tables["failures"]
+    assert (failure["reference"], failure["reason"]) == ("other", "platform_missing")
+
+
+@pytest.mark.parametrize("platform", [{}, {"platform": {"os": "linux", "architecture": "amd64"}}])
+def test_indexes_in_indexes_are_followed(
+    platform: dict[str, Any], registry: LiveRegistry, repository: str, run: Harvest
+) -> None:
+    image = registry.push_image(repository, None, "app")
+    inner = push_entries(registry, repository, None, entry(image, OCI_MANIFEST, **platform))
+    push_entries(registry, repository, "v1", entry(inner, OCI_INDEX, **platform))
+    tables = run(f"{registry.address}/{repository}")
+    assert [(i["tag"], i["kind"], i["digest"]) for i in tables["images"]] == [
+        ("v1", "index", image)
+    ]
+    assert tables["failures"] == []
+
+
+def test_indexes_deeper_than_any_tool_makes_them_are_a_failure(
+    registry: LiveRegistry, repository: str, run: Harvest
+) -> None:
+    digest, kind = registry.push_image(repository, None, "app"), OCI_MANIFEST
+    for number in range(5):
+        tag = "deep" if number == 4 else None
+        digest, kind = push_entries(registry, repository, tag, entry(digest, kind)), OCI_INDEX
+    tables = run(f"{registry.address}/{repository}")
+    assert tables["images"] == []
+    assert [(f["reference"], f["reason"]) for f in tables["failures"]] == [
+        ("deep", "unknown_manifest")
+    ]
+
+
+def test_a_list_of_referrers_is_no_index_of_images(
+    registry: LiveRegistry, repository: str, run: Harvest
+) -> None:
+    """What the referrers tag schema makes where a registry lacks the referrers API."""
+    digest = registry.push_image(repository, "v1", "app")
+    attached = entry(registry.push_image(repository, None, "signature"), OCI_MANIFEST)
+    push_entries(registry, repository, digest.replace(":", "-"), attached)
+    tables = run(f"{registry.address}/{repository}")
+    assert [t["kind"] for t in tables["tags"]] == ["artifact", "image"]
+    assert [i["tag"] for i in tables["images"]] == ["v1"]
+    assert tables["failures"] == []
 
 
 def test_a_folder_harvested_for_other_platforms_is_harvested_again(

@@ -47,7 +47,7 @@ def proxy(filled: LiveRegistry, make_proxy: MakeProxy) -> FaultProxy:
 
 def run(proxy: FaultProxy, folder: Path, **settings: Any) -> Tables:
     """Harvest through the proxy, with short waits."""
-    usual = {"plain_http": True, "first_backoff_seconds": 0.01, "timeout_seconds": 0.5}
+    usual = {"plain_http": True, "first_backoff_seconds": 0.01, "timeout_seconds": 1.5}
     harvest(
         [f"{proxy.address}/t/faults"],
         folder / "out",
@@ -104,12 +104,18 @@ PASSING_FAULTS: dict[str, Callable[[FaultProxy], None]] = {
     ),
     "bit flips in manifests": lambda proxy: proxy.replace_body(flip_a_bit, MANIFEST, 6),
     "bit flips in configs": lambda proxy: proxy.replace_body(flip_a_bit, BLOB, 6),
-    "stalls": lambda proxy: proxy.stall(1.0, MANIFEST, 2),
+    "stalls": lambda proxy: proxy.stall(2.5, MANIFEST, 2),
     "malformed list of tags": lambda proxy: proxy.replace_body(
         lambda body: body[:-5], "tags/list", 2
     ),
     "another type in place of tags": lambda proxy: proxy.replace_body(
         lambda _: b'{"tags": 5}', "tags/list", 2
+    ),
+    "a text in place of tags": lambda proxy: proxy.replace_body(
+        lambda _: b'{"tags": "v00"}', "tags/list", 2
+    ),
+    "an error in place of tags": lambda proxy: proxy.replace_body(
+        lambda _: b'{"errors": []}', "tags/list", 2
     ),
 }
 
@@ -269,8 +275,27 @@ def test_a_registry_that_pages_without_links_is_read_to_its_end(
     assert len(proxy.requests("GET", "tags/list")) == IMAGES // 4 + 1
 
 
-def test_a_repository_without_tags_is_named(proxy: FaultProxy, tmp_path: Path) -> None:
-    proxy.replace_body(lambda _: b'{"name": "t/faults", "tags": null}', "tags/list", 9)
+def test_a_registry_with_shorter_pages_chooses_their_length(
+    proxy: FaultProxy, tmp_path: Path
+) -> None:
+    expected = run(proxy, tmp_path / "clean")
+
+    async def page(request: web.Request, _: Exchange) -> web.StreamResponse:
+        if int(request.query.get("n", "5")) > 5:
+            return web.Response(status=400)
+        left = [f"v{n:02d}" for n in range(IMAGES) if f"v{n:02d}" > request.query.get("last", "")]
+        # A relative reference, between other links and with a comma in a parameter.
+        links = f'<first>; rel="first", <?last={left[:5][-1]}&n=5>; title="a, b"; REL=next'
+        headers = {"Link": links} if len(left) > 5 else {}
+        return web.json_response({"tags": left[:5]}, headers=headers)
+
+    proxy.spoil(page, "tags/list", 1e9)
+    assert run(proxy, tmp_path / "paged") == expected
+
+
+@pytest.mark.parametrize("body", [b'{"name": "t/faults", "tags": null}', b'{"name": "t/faults"}'])
+def test_a_repository_without_tags_is_named(body: bytes, proxy: FaultProxy, tmp_path: Path) -> None:
+    proxy.replace_body(lambda _: body, "tags/list", 9)
     found = run(proxy, tmp_path)
     assert [(f["reference"], f["reason"]) for f in found["failures"]] == [(None, "no_tags")]
     assert found["tags"] == []

@@ -6,7 +6,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from pullstudy.craft.study import Size, StudyError, load_study
+from pullstudy.craft.study import Size, StudyError, Surroundings, load_study
 from tests.unit.craft.conftest import MakeStudy, WriteStudy
 
 # The published sizes, in the format of the original tool.
@@ -60,7 +60,7 @@ def test_a_tag_in_the_uri_is_ignored_and_a_port_is_not(
     uri: str, cleaned: str, write_study: WriteStudy
 ) -> None:
     assert load_study(write_study(f"uri: {uri}\n{MINIMAL}")).uri == cleaned
-    assert load_study(write_study(ORIGINAL), uri=uri).uri == cleaned
+    assert load_study(write_study(ORIGINAL), Surroundings(uri)).uri == cleaned
 
 
 def test_every_extended_key_is_read(make_study: MakeStudy) -> None:

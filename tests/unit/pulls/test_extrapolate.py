@@ -71,7 +71,7 @@ def images(tmp_path: Path) -> Path:
 
 def test_all_tables_are_written_and_repeat(pulls: Path, images: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        assert extrapolate(pulls, images, tmp_path / name, Plan([14, 300], ["r1"])) == 3 * 314
+        assert extrapolate(pulls, [images], tmp_path / name, Plan([14, 300], ["r1"])) == 3 * 314
     for table in (*PULL_TABLES, "extrapolations", "model_parameters", "model_errors"):
         files = [tmp_path / name / f"{table}.parquet" for name in ("a", "b")]
         assert pq.read_schema(files[0]) == TABLES[table].schema
@@ -81,7 +81,7 @@ def test_all_tables_are_written_and_repeat(pulls: Path, images: Path, tmp_path: 
 def test_a_simulated_cluster_is_like_the_measured_one(
     pulls: Path, images: Path, tmp_path: Path
 ) -> None:
-    extrapolate(pulls, images, tmp_path, Plan([14, 300]))
+    extrapolate(pulls, [images], tmp_path, Plan([14, 300]))
     rows = pq.read_table(tmp_path / "extrapolations.parquet").to_pylist()
     assert {row["run"] for row in rows} == {"r1", "r2"}
     measured = pq.read_table(pulls).to_pylist()
@@ -104,7 +104,7 @@ def test_a_simulated_cluster_is_like_the_measured_one(
 
 def test_a_registry_that_is_felt(pulls: Path, images: Path, tmp_path: Path) -> None:
     def slowest(network: Network, nodes: int) -> float:
-        extrapolate(pulls, images, tmp_path, Plan([nodes], ["r1"], network))
+        extrapolate(pulls, [images], tmp_path, Plan([nodes], ["r1"], network))
         rows = pq.read_table(tmp_path / "extrapolations.parquet").to_pylist()
         return float(rows[0]["slowest_seconds"])
 
@@ -114,7 +114,7 @@ def test_a_registry_that_is_felt(pulls: Path, images: Path, tmp_path: Path) -> N
 
 
 def test_what_the_data_cannot_tell_is_listed(pulls: Path, images: Path, tmp_path: Path) -> None:
-    extrapolate(pulls, images, tmp_path, Plan([4], ["r1"]))
+    extrapolate(pulls, [images], tmp_path, Plan([4], ["r1"]))
     rows = pq.read_table(tmp_path / "model_parameters.parquet").to_pylist()
     told = {row["parameter"] for row in rows if row["is_identified"]}
     untold = {row["parameter"]: row["reason"] for row in rows if not row["is_identified"]}
@@ -126,7 +126,7 @@ def test_what_the_data_cannot_tell_is_listed(pulls: Path, images: Path, tmp_path
 def test_simulated_pulls_are_rows_like_all_others(
     pulls: Path, images: Path, tmp_path: Path
 ) -> None:
-    extrapolate(pulls, images, tmp_path, Plan([5], ["r1"]))
+    extrapolate(pulls, [images], tmp_path, Plan([5], ["r1"]))
     rows = pq.read_table(tmp_path / "pulls.parquet").to_pylist()
     assert len(rows) == 15
     for row in rows:
@@ -145,8 +145,8 @@ def test_nothing_to_calibrate_on(pulls: Path, images: Path, tmp_path: Path) -> N
     streamed = table.filter(pa.compute.equal(table["strategy"], "streaming"))
     pq.write_table(streamed, pulls)
     with pytest.raises(EmptyCorpus, match="no pull of crafted images"):
-        extrapolate(pulls, images, tmp_path, Plan([4]))
+        extrapolate(pulls, [images], tmp_path, Plan([4]))
     pq.write_table(table, pulls)
     pq.write_table(pq.read_table(images).slice(0, 0), images)
     with pytest.raises(EmptyCorpus, match="no crafted image"):
-        extrapolate(pulls, images, tmp_path, Plan([4]))
+        extrapolate(pulls, [images], tmp_path, Plan([4]))

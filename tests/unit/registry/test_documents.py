@@ -58,6 +58,8 @@ def make_manifest(config: str | None = DOCKER_CONFIG, *layers: str | None) -> di
         ({"schemaVersion": 2, "manifests": []}, "index"),
         ({"schemaVersion": 2, "manifests": [{"digest": "sha256:a"}], "tag": "x"}, "index"),
         ({"schemaVersion": 1, "fsLayers": [{"blobSum": "sha256:a"}], "history": []}, "schema1"),
+        ({"artifactType": "application/x", "blobs": []}, "artifact"),
+        ({"artifactType": "application/x", "manifests": []}, "artifact"),
         ({"errors": [{"code": "MANIFEST_UNKNOWN"}]}, "unknown"),
         ({"manifests": None}, "unknown"),
         ({}, "unknown"),
@@ -77,7 +79,6 @@ def test_manifests_are_classified_by_their_form(manifest: dict[str, Any], kind: 
         b'{"layers": [{"digest": "sha256:a", "size": -1}]}',
         b'{"layers": [{"digest": "sha256:a", "size": 9223372036854775807}]}',
         b'{"layers": [{"digest": "sha256:a", "size": "1"}]}',
-        b'{"mediaType": "\xff"}',
         b'{"layers": ',
         b'{"x": ' + b"[" * 100_000,
     ],
@@ -98,6 +99,13 @@ def test_a_config_keeps_what_is_null_and_skips_what_is_unknown() -> None:
     assert [entry.created_by for entry in config.history or []] == [None, None]
     with pytest.raises(UnreadableDocument, match=r"^invalid_config: .*history"):
         decode_config(b'{"history": [1]}')
+
+
+def test_texts_that_are_no_unicode_are_mended() -> None:
+    """Go's decoder, and so every registry and runtime, puts U+FFFD in their place."""
+    assert decode_manifest(b'{"mediaType": "a\xff"}').media_type == "a\ufffd"
+    config = decode_config(b'\xef\xbb\xbf{"os": "linux", "history": [{"created_by": "a\\udc80"}]}')
+    assert (config.os, [h.created_by for h in config.history or []]) == ("linux", ["a?"])
 
 
 def encode(document: Any) -> bytes:

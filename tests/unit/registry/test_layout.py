@@ -93,3 +93,14 @@ def test_a_wrong_index_is_an_error_in_one_line(tmp_path: Path, index: str, messa
     (tmp_path / "index.json").write_text(index)
     with pytest.raises(ConfigError, match=message):
         ImageLayout(tmp_path)
+
+
+def test_a_layout_that_is_only_read_keeps_its_files(tmp_path: Path) -> None:
+    """Whoever goes by times must not think that it changed."""
+    ImageLayout(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    ImageLayout(tmp_path).save()
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    (tmp_path / "oci-layout").unlink()
+    ImageLayout(tmp_path)
+    assert (tmp_path / "oci-layout").exists()

@@ -90,13 +90,14 @@ def test_a_refusal_pauses_all_and_lets_one_try_after_it() -> None:
     asyncio.run(check())
 
 
-def test_without_a_word_the_pause_is_guessed_longer_each_time() -> None:
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "0"}, {"RateLimit": '"default";r=0;t=0'}])
+def test_without_a_word_the_pause_is_guessed_longer_each_time(headers: dict[str, str]) -> None:
     clock = Clock()
     limiter = Limiter(Limits(), clock)
     pauses = []
     for _ in range(10):
-        limiter.observe(429, {})
-        limiter.observe(429, {})  # was under way at the same time
+        limiter.observe(429, headers)
+        limiter.observe(429, headers)  # was under way at the same time
         pauses.append(limiter.pause_seconds)
         clock.now += limiter.pause_seconds
     assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]
@@ -105,6 +106,24 @@ def test_without_a_word_the_pause_is_guessed_longer_each_time() -> None:
     assert limiter.fruitless_seconds == 0
     limiter.observe(429, {})
     assert limiter.pause_seconds == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "hours"),
+    [
+        (429, {}, 1 / 6),
+        (429, {"Retry-After": "1"}, 1 / 6),
+        (429, {"Retry-After": "60"}, 2),
+        # Docker Hub tells of its quota with every manifest; it is one of six hours.
+        (200, {"RateLimit-Remaining": "9;w=21600", "RateLimit-Limit": "100;w=21600"}, 7.2),
+    ],
+)
+def test_a_registry_is_waited_for_by_what_it_names(
+    status: int, headers: dict[str, str], hours: float
+) -> None:
+    limiter = Limiter(Limits(), Clock())
+    limiter.observe(status, headers)
+    assert limiter.patience_seconds == pytest.approx(3600 * hours)
 
 
 def test_a_server_error_is_no_word_about_the_rate() -> None:

@@ -38,8 +38,9 @@ INDEX = [
     ("platform", "digest"),
     [
         ("linux/amd64", "amd64"),
+        ("linux/amd64/v1", "amd64"),
         ("linux/amd64/v3", "amd64v3"),
-        ("linux/arm", "armv6"),
+        ("linux/arm", "armv7"),
         ("linux/arm/v7", "armv7"),
         ("linux/arm64", "arm64"),
         ("linux/arm64/v8", "arm64"),
@@ -48,9 +49,20 @@ INDEX = [
         ("linux/arm64/v9", None),
     ],
 )
-def test_the_first_entry_that_fits_is_taken(platform: str, digest: str | None) -> None:
+def test_the_first_entry_that_fits_best_is_taken(platform: str, digest: str | None) -> None:
     chosen = choose_entry(INDEX, parse_platform(platform))
     assert (chosen.digest if chosen else None) == digest
+
+
+def test_an_unusual_variant_is_better_than_none() -> None:
+    chosen = choose_entry(INDEX[-2:], Platform("linux", "amd64"))
+    assert chosen is not None and chosen.digest == "amd64v3"
+
+
+def test_what_says_nothing_of_a_platform_is_unlabelled() -> None:
+    assert [e.digest for e in INDEX if e.is_unlabelled] == ["none"]
+    assert IndexEntry("empty", platform=PlatformEntry()).is_unlabelled
+    assert not IndexEntry("signature", artifact_type="application/x").is_unlabelled
 
 
 @pytest.mark.parametrize("text", ["linux/amd64", "linux/arm64/v8"])
@@ -70,7 +82,13 @@ def test_entries_are_read_from_an_index() -> None:
     entries = [{"digest": "sha256:1", "mediaType": "t", "size": 5, "platform": platform}]
     index = decode_manifest(json.dumps({"manifests": entries}).encode())
     assert read_entries(index) == [IndexEntry("sha256:1", "t", PlatformEntry("linux", "arm64"))]
-    assert read_entries(decode_manifest(b'{"manifests": [5]}')) == []
+
+
+def test_an_entry_that_cannot_be_read_takes_no_other_along() -> None:
+    misfits: list[str] = []
+    index = decode_manifest(b'{"manifests": [5, null, {}, {"digest": "sha256:1"}]}')
+    assert read_entries(index, misfits) == [IndexEntry("sha256:1")]
+    assert len(misfits) == 3
 
 
 def test_platforms_are_named_for_a_message() -> None:

@@ -1,5 +1,5 @@
 // Serves the stargz snapshotter on a socket: Debian packages its code, but not its daemon.
-// Usage: snapshotter ROOT SOCKET
+// Usage: snapshotter ROOT SOCKET [HOST of a registry that is asked over plain HTTP]
 package main
 
 import (
@@ -20,12 +20,19 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Hosts are asked over plain HTTP when they are on this machine.
+// Hosts are asked over plain HTTP when they are on this machine, or the one of the command line.
+func isPlain(host string) (bool, error) {
+	if len(os.Args) > 3 && host == os.Args[3] {
+		return true, nil
+	}
+	return docker.MatchLocalhost(host)
+}
+
 func hosts(spec reference.Spec) ([]docker.RegistryHost, error) {
 	// The snapshotter wraps the transport and cannot do with the default one, which is nil.
 	client := &http.Client{Transport: http.DefaultTransport}
 	return docker.ConfigureDefaultRegistries(
-		docker.WithPlainHTTP(docker.MatchLocalhost),
+		docker.WithPlainHTTP(isPlain),
 		docker.WithClient(client),
 	)(spec.Hostname())
 }

@@ -1,0 +1,12 @@
+"""Study files to images in an embedded registry."""
+
+from pathlib import Path
+
+from pullstudy.craft.stage import CraftStage
+from pullstudy.errors import report_to
+
+with report_to(snakemake.log[0]):
+    stage = CraftStage(snakemake.params.options, snakemake.input.tables, snakemake.params.seed)
+    stage.craft_into_layout(
+        Path(snakemake.output.layout).parent, Path(snakemake.output.crafted_images)
+    )

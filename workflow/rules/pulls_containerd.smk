@@ -1,0 +1,28 @@
+# Pull runs measured by containerd, through its own client.
+#
+# A measurement is paid for with time: no change of code makes it again. What was measured lies
+# under its run identifier, where a stopped measurement goes on.
+
+
+rule pulls_from_containerd:
+    """Pulls of the pull study's images, measured with containerd."""
+    input:
+        study=config["pulls"]["study"],
+        # A study may name them by these words.
+        crafted_images=f"{CRAFT}/images.parquet",
+    output:
+        **stage_tables("pulls_containerd"),
+    log:
+        log_of("pulls_from_containerd"),
+    benchmark:
+        benchmark_of("pulls_from_containerd")
+    conda:
+        "../../environment.yml"
+    # Whatever else runs would be measured too.
+    threads: workflow.cores
+    params:
+        backend="containerd",
+        folder=f"{RESULTS}/raw/pulls/{config['pulls']['run']}/containerd",
+        layout=f"{RESULTS}/raw/craft/registry",
+    script:
+        "../../scripts/measure_pulls.py"
