@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from pullstudy.craft.run import CraftSettings, craft_study  # noqa: E402
+from pullstudy.craft.study import Surroundings  # noqa: E402
 from pullstudy.pulls.kubernetes.book import Book  # noqa: E402
 from pullstudy.pulls.kubernetes.connect import connect  # noqa: E402
 from pullstudy.pulls.kubernetes.watch import Watcher  # noqa: E402
@@ -97,7 +98,10 @@ def measure_trials(lab: Lab, trials: int) -> None:
         craft = folder / "craft.yaml"
         craft.write_text("sizes: [{total: 3000001}]\nlayers: [{exact: 3}]\n")
         settings = CraftSettings(
-            "push", uri=f"{lab.registry}/bench", plain_http=True, journal=folder / "pushed"
+            "push",
+            around=Surroundings(f"{lab.registry}/bench"),
+            plain_http=True,
+            journal=folder / "pushed",
         )
         (image,) = craft_study(craft, settings)
         study = {

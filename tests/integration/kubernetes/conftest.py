@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from pullstudy.craft.run import CraftSettings, craft_study
+from pullstudy.craft.study import Surroundings
 from pullstudy.pulls.kubernetes.connect import Api, connect
 from tests.cluster.lab import PROGRAMS, Lab, run_lab
 from tests.conftest import skip_or_fail
@@ -45,7 +46,7 @@ def images(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     (folder / "craft.yaml").write_text(CRAFTED)
     settings = CraftSettings(
         "push",
-        uri=f"{lab.registry}/crafted",
+        around=Surroundings(f"{lab.registry}/crafted"),
         plain_http=True,
         journal=folder / "journal.jsonl",
     )
