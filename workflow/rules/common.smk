@@ -49,7 +49,10 @@ STAGES |= {
 # Tables that are made from those of the stages: the files of each, filled in by their rules.
 VIEWS: dict[str, list[str]] = {}
 # What the study takes from a source of its choice.
-SOURCES = ["corpus", "registry", "bases", "strategies", "pulls"]
+SOURCES = [
+    *(config[part]["source"] for part in ("corpus", "registry", "bases", "strategies")),
+    *config["pulls"]["sources"],
+]
 # Part of the paper that each figure belongs to, by the figure's stem.
 FIGURE_CATEGORIES: dict[str, str] = {}
 

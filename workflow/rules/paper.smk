@@ -33,9 +33,7 @@ rule claims:
 
 PAPER_TEMPLATE = "resources/paper/paper.typ"
 # The record of the published archive, where a source of this study reads it.
-ARCHIVE_RECORD = [
-    ARCHIVE for source in SOURCES if config[source]["source"] in ("archive", "replay")
-][:1]
+ARCHIVE_RECORD = [ARCHIVE for source in SOURCES if source in ("archive", "replay")][:1]
 TRACKED = ["config/config.yaml", "resources/cost.yaml", config["claims"]]
 
 
