@@ -16,6 +16,11 @@ def house(path: str) -> str:
     return path if Path().resolve() == HOUSE else str(HOUSE / path)
 
 
+def find_file(path: str) -> str:
+    """Path of a file that the config names: the user's own, or one that the workflow brings."""
+    return path if Path(path).exists() else house(path)
+
+
 from pullstudy.code import digest_code
 from pullstudy.errors import ConfigError
 from pullstudy.query import list_views
@@ -58,7 +63,10 @@ STAGES |= {
 # Tables that are made from those of the stages: the files of each, filled in by their rules.
 VIEWS: dict[str, list[str]] = {}
 # What the study takes from a source of its choice.
-SOURCES = ["corpus", "registry", "bases", "strategies", "pulls"]
+SOURCES = [
+    *(config[part]["source"] for part in ("corpus", "registry", "bases", "strategies")),
+    *config["pulls"]["sources"],
+]
 # Part of the paper that each figure belongs to, by the figure's stem.
 FIGURE_CATEGORIES: dict[str, str] = {}
 
@@ -119,12 +127,6 @@ def figure_files(stem: str, category: str) -> dict[str, str]:
         "pdf": f"{path}.pdf",
         "png": report(f"{path}.png", caption=caption, category=category, labels=labels),
     }
-
-
-def number_shard(scatteritem: str) -> dict[str, int]:
-    """Which shard of how many: `2-of-4` is shard 1 of 4, counted from 0."""
-    number, shards = map(int, scatteritem.split("-of-"))
-    return {"shard": number - 1, "shards": shards}
 
 
 def memory_for(per_input: float):

@@ -5,7 +5,7 @@
 rule craft_into_registry:
     """Mock images of exact size, pushed to the configured registry."""
     input:
-        studies=config["craft"]["studies"],
+        studies=CRAFT_STUDIES,
         tables=CRAFT_TABLES,
     output:
         crafted_images=f"{CRAFT}/images.parquet",

@@ -3,10 +3,7 @@
 from pullstudy.claims import queries_of, read_claims
 
 CLAIMS_SCHEMA = house("workflow/schemas/claims.schema.json")
-# A module user may keep the claims that come with the workflow, or bring others.
-CLAIMS = (
-    config["claims"] if Path(config["claims"]).exists() else house(config["claims"])
-)
+CLAIMS = find_file(config["claims"])
 CLAIM_QUERIES = queries_of(read_claims(Path(CLAIMS), Path(CLAIMS_SCHEMA)))
 
 
@@ -37,9 +34,7 @@ rule claims:
 
 PAPER_TEMPLATE = house("resources/paper/paper.typ")
 # The record of the published archive, where a source of this study reads it.
-ARCHIVE_RECORD = [
-    ARCHIVE for source in SOURCES if config[source]["source"] in ("archive", "replay")
-][:1]
+ARCHIVE_RECORD = [ARCHIVE for source in SOURCES if source in ("archive", "replay")][:1]
 TRACKED = [house("resources/cost.yaml"), CLAIMS]
 
 
