@@ -270,3 +270,15 @@ def test_without_history_there_is_no_row(query: str) -> None:
         "CREATE TABLE history (image_id BIGINT, created_by VARCHAR, is_empty_layer BOOLEAN)"
     )
     assert fetch(connection, query) == []
+
+
+def test_names_that_are_no_references_come_last(tmp_path: Path) -> None:
+    """They are kept, so that the harvest refuses each with its reason."""
+    text = "FROM <?php\nFROM <?php\nFROM quay.io/library/x\nFROM ubuntu AS b\nFROM b\nFROM scratch"
+    file = SourceFile("c", "o/r", "Dockerfile", f"{text}\nFROM $OPEN\nFROM ubuntu:1".encode())
+    rows = fetch(open_database([file], tmp_path), "base_image_names")
+    assert [(row["name"], row["stages"]) for row in rows] == [
+        ("ubuntu", 2),
+        ("quay.io/library/x", 1),
+        ("<?php", 2),
+    ]
