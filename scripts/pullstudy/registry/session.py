@@ -167,6 +167,8 @@ class Session:
         detail = _error_text(response.content) or http.client.responses.get(status, "error").lower()
         if status in (401, 403):
             detail = f"{detail}; run `docker login {self.registry}` with the right to push"
+        elif status == requests.codes.method_not_allowed:
+            detail = f"{detail}; it takes no pushes (read-only, or a cache): choose another one"
         return self._failure(
             call.url, "refused", detail, status=status, temporary=is_temporary(status)
         )
