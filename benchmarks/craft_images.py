@@ -36,7 +36,7 @@ from pullstudy.craft.study import Surroundings
 BLOCK_BYTES = 1 << 20
 MEDIAN_BYTES = 132_399_102
 LAYERS = 9
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 
 
 def time_hashing(size_bytes: int) -> float:
