@@ -36,7 +36,7 @@ from pullstudy.craft.study import Surroundings
 BLOCK_BYTES = 1 << 20
 MEDIAN_BYTES = 132_399_102
 LAYERS = 9
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 
 
 def time_hashing(size_bytes: int) -> float:
@@ -80,10 +80,11 @@ def compare_with_bounds(folder: Path, size_bytes: int, rounds: int) -> None:
     hashed, written, crafted, peak = [], [], {9: 0.0, 125: 0.0}, 0.0
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, max_tasks_per_child=1) as pool:
-        for _ in range(rounds):
+        for number in range(rounds):
             hashed.append(pool.submit(time_hashing, size_bytes).result())
             written.append(pool.submit(time_writing, folder, size_bytes).result())
-            for layers in crafted:
+            # In turn first: what one has written, the disk is still busy with in the other.
+            for layers in sorted(crafted, reverse=number % 2 == 1):
                 rate, memory = pool.submit(time_crafting, folder, size_bytes, layers).result()
                 crafted[layers], peak = max(crafted[layers], rate), max(peak, memory)
     bound = min(max(hashed), max(written))

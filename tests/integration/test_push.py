@@ -211,7 +211,7 @@ def errors(code: str, message: str, detail: Any = None) -> dict[str, Any]:
     [
         ("POST", 401, errors("UNAUTHORIZED", "who are you"), "docker login"),
         ("POST", 403, errors("DENIED", "no push for you"), "DENIED: no push for you"),
-        ("POST", 405, errors("UNSUPPORTED", "a pull-through cache"), "405 UNSUPPORTED"),
+        ("POST", 405, errors("UNSUPPORTED", "a pull-through cache"), "takes no pushes"),
         ("POST", 404, errors("NAME_UNKNOWN", "no such repository"), "NAME_UNKNOWN"),
         ("PATCH", 413, {}, "413 request entity too large"),
         (

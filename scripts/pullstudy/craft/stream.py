@@ -14,16 +14,12 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from pullstudy.craft.content import Bytes, Ring, borrow_rings
-from pullstudy.craft.layers import Blocks, Layer
+from pullstudy.craft.layers import Layer
 
 # Blocks are about a MiB; this many may wait for their hash, one more is being hashed: fewer than
 # the generator keeps.
 _BLOCKS_IN_FLIGHT = Ring.BLOCKS - 3
-# Headers and small files are far below; what is joined is copied.
-_SMALL_BYTES = 128 << 10
 
 
 class Stopped(Exception):
@@ -104,7 +100,7 @@ class LayerStream:
         layer_format = self.layer.order.format
         # The hashers end first: until then they read the rings.
         with borrow_rings() as rings, _Hasher() as tar, _Hasher() as blob:
-            for plain, framed in _join_small(layer_format.blocks(self.layer, annotations, rings)):
+            for plain, framed in layer_format.blocks(self.layer, annotations, rings):
                 self._watch.see(framed.size)
                 tar.update(plain)
                 blob.update(framed)
@@ -117,23 +113,6 @@ class LayerStream:
                 tar.size_bytes,
                 annotations,
             )
-
-
-def _join_small(blocks: Blocks) -> Blocks:
-    """Join runs of small blocks: each wakes two threads, and may be a system call."""
-    plain, framed = bytearray(), bytearray()
-    for block in blocks:
-        is_small = max(part.size for part in block) < _SMALL_BYTES
-        if is_small:
-            plain += block[0].data
-            framed += block[1].data
-        if (plain or framed) and (not is_small or max(len(plain), len(framed)) >= _SMALL_BYTES):
-            yield np.frombuffer(plain, np.uint8), np.frombuffer(framed, np.uint8)
-            plain, framed = bytearray(), bytearray()
-        if not is_small:
-            yield block
-    if plain or framed:
-        yield np.frombuffer(plain, np.uint8), np.frombuffer(framed, np.uint8)
 
 
 def measure_layer(layer: Layer) -> Layer:

@@ -178,6 +178,8 @@ class Session:
         if status in (401, 403):
             right = "pull" if call.method in ("GET", "HEAD") else "push"
             detail = f"{detail}; run `docker login {self.registry}` with the right to {right}"
+        elif status == requests.codes.method_not_allowed:
+            detail = f"{detail}; it takes no pushes (read-only, or a cache): choose another one"
         return self._failure(
             call.url, "refused", detail, status=status, temporary=is_temporary(status)
         )
