@@ -4,7 +4,7 @@
 rule bases_from_sample:
     """Base image and score of each repository of the sample."""
     input:
-        ecosystem="resources/sample/ecosystem.yaml",
+        ecosystem=house("resources/sample/ecosystem.yaml"),
         images=stage_tables("registry")["images"],
     output:
         **stage_tables("bases"),

@@ -4,8 +4,17 @@ import sys
 import time
 from pathlib import Path
 
-# The package works uninstalled too, as it does for a module user of this workflow.
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+# Where the workflow's own files are: here, or elsewhere for who uses it as a module. Results are
+# always made here.
+HOUSE = Path(str(workflow.current_basedir)).resolve().parents[1]
+# The package works uninstalled too.
+sys.path.insert(0, str(HOUSE / "scripts"))
+
+
+def house(path: str) -> str:
+    """Path of a file of the workflow; as it stands where the workflow is run at home."""
+    return path if Path().resolve() == HOUSE else str(HOUSE / path)
+
 
 from pullstudy.code import digest_code
 from pullstudy.errors import ConfigError
@@ -13,13 +22,13 @@ from pullstudy.query import list_views
 from pullstudy.schemas import check_document
 
 try:
-    check_document(config, Path("workflow/schemas/config.schema.json"), "config")
+    check_document(config, Path(house("workflow/schemas/config.schema.json")), "config")
 except ConfigError as exc:
     sys.exit(f"pullstudy: {exc}")
 
 STARTED = time.time()
 RESULTS = f"results/{config['study']}"
-SQL = "workflow/sql"
+SQL = house("workflow/sql")
 
 # Which tables each stage makes, whatever its source.
 STAGES = {
@@ -64,7 +73,7 @@ wildcard_constraints:
 
 def code_digest(script: str) -> str:
     """Digest the adapter `scripts/<script>` and the package modules that it runs on."""
-    return digest_code(Path("scripts") / script)
+    return digest_code(Path(house("scripts")) / script)
 
 
 def stage_tables(stage: str, *names: str) -> dict[str, str]:

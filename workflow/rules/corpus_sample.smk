@@ -4,7 +4,7 @@
 rule corpus_from_sample:
     """Made-up Dockerfiles with habits good and bad, drawn with a seed."""
     input:
-        ecosystem="resources/sample/ecosystem.yaml",
+        ecosystem=house("resources/sample/ecosystem.yaml"),
     output:
         **stage_tables("corpus"),
     log:

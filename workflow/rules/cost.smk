@@ -4,8 +4,8 @@
 rule cost_pulls:
     """Times and dollars of the slides' examples, and of the container sets, by cluster size."""
     input:
-        slides="resources/cost.yaml",
-        schema="workflow/schemas/cost.schema.json",
+        slides=house("resources/cost.yaml"),
+        schema=house("workflow/schemas/cost.schema.json"),
         strategies=view_files("build_strategies")[0],
         pull_speed=query_result("pull_speed"),
     output:

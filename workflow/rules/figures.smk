@@ -265,6 +265,6 @@ rule fig_pull_orders:
 # Every scripts/fig_*.py has its rule above; a test holds the two together.
 FIGURES = [
     f"{RESULTS}/figures/{script.stem}.{kind}"
-    for script in sorted(Path("scripts").glob("fig_*.py"))
+    for script in sorted(Path(house("scripts")).glob("fig_*.py"))
     for kind in ("pdf", "png")
 ]

@@ -2,14 +2,18 @@
 
 from pullstudy.claims import queries_of, read_claims
 
-CLAIMS_SCHEMA = "workflow/schemas/claims.schema.json"
-CLAIM_QUERIES = queries_of(read_claims(Path(config["claims"]), Path(CLAIMS_SCHEMA)))
+CLAIMS_SCHEMA = house("workflow/schemas/claims.schema.json")
+# A module user may keep the claims that come with the workflow, or bring others.
+CLAIMS = (
+    config["claims"] if Path(config["claims"]).exists() else house(config["claims"])
+)
+CLAIM_QUERIES = queries_of(read_claims(Path(CLAIMS), Path(CLAIMS_SCHEMA)))
 
 
 rule claims:
     """What the paper states beside what comes out, with a verdict for each number."""
     input:
-        claims=config["claims"],
+        claims=CLAIMS,
         schema=CLAIMS_SCHEMA,
         queries=[query_result(query) for query in CLAIM_QUERIES],
         coverage=query_result("tab_coverage"),
@@ -31,10 +35,10 @@ rule claims:
         "../../scripts/judge_claims.py"
 
 
-PAPER_TEMPLATE = "resources/paper/paper.typ"
+PAPER_TEMPLATE = house("resources/paper/paper.typ")
 # The record of the published archive, where a source of this study reads it.
 ARCHIVE_RECORD = [ARCHIVE for source in SOURCES if source in ("archive", "replay")][:1]
-TRACKED = ["config/config.yaml", "resources/cost.yaml", config["claims"]]
+TRACKED = [house("resources/cost.yaml"), CLAIMS]
 
 
 rule paper:
@@ -45,7 +49,7 @@ rule paper:
         coverage=query_result("tab_coverage"),
         figures=[figure for figure in FIGURES if figure.endswith(".pdf")],
         tables=[query_result(Path(table).stem) for table in TABLES],
-        captions=[f"workflow/report/{stem}.rst" for stem in FIGURE_CATEGORIES],
+        captions=[house(f"workflow/report/{stem}.rst") for stem in FIGURE_CATEGORIES],
         sql=[f"{SQL}/{Path(table).stem}.sql" for table in TABLES],
         archive=ARCHIVE_RECORD,
         tracked=TRACKED,
@@ -68,7 +72,7 @@ rule paper:
             {Path(table).stem: table for table in input.tables},
             FIGURE_CATEGORIES,
             SQL,
-            "workflow/report",
+            house("workflow/report"),
         ],
     script:
         "../../scripts/write_paper.py"

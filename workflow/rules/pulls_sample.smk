@@ -4,7 +4,7 @@
 rule events_from_sample:
     """Event logs, node lists and manifests of made-up clusters, drawn with a seed."""
     input:
-        plan="resources/sample/pulls.yaml",
+        plan=house("resources/sample/pulls.yaml"),
     output:
         **stage_tables("pulls_sample", "coverage"),
         events=directory(f"{RESULTS}/raw/events"),

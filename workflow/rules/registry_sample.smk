@@ -7,7 +7,7 @@ include: "subset.smk"
 rule registry_from_sample:
     """Made-up repositories, drawn with a seed, harvested over HTTP from an embedded registry."""
     input:
-        ecosystem="resources/sample/ecosystem.yaml",
+        ecosystem=house("resources/sample/ecosystem.yaml"),
     output:
         **stage_tables(
             "registry", "tags", "images", "layers", "history", "failures", "coverage"

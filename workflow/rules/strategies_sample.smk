@@ -4,7 +4,7 @@
 rule strategies_from_sample:
     """Three made-up container sets, drawn with a seed."""
     input:
-        ecosystem="resources/sample/ecosystem.yaml",
+        ecosystem=house("resources/sample/ecosystem.yaml"),
     output:
         **stage_tables("strategies"),
     log:

@@ -37,7 +37,6 @@ Measured = Annotated[
 def choose_speeds(bandwidth: str | None, measured: Path | None) -> tuple[Speed, ...]:
     """Take the speeds that were given, measured, or are usual. Raises ConfigError."""
     from pullstudy.cost.formula import parse_speeds
-    from pullstudy.cost.tabulate import read_speeds
 
     if measured is None:
         return parse_speeds(bandwidth or USUAL_SPEED)
@@ -46,6 +45,8 @@ def choose_speeds(bandwidth: str | None, measured: Path | None) -> tuple[Speed, 
     rows = measured / "queries/pull_speed.parquet"
     if not rows.exists():
         raise ConfigError(f"{rows}: not there; name the results of a study that has run")
+    from pullstudy.cost.tabulate import read_speeds
+
     speeds = tuple(read_speeds(rows))
     if not speeds:
         raise ConfigError(f"{measured}: this study pulled no real image; use --bandwidth")

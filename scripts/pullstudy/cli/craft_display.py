@@ -12,7 +12,8 @@ from rich.table import Table
 
 from pullstudy.craft.build import CraftedImage, Reporter
 from pullstudy.craft.estimate import estimate_plan
-from pullstudy.craft.plan import DOCKER_PULL_LIMIT, Plan, SkippedImage
+from pullstudy.craft.limits import DOCKER_PULL_LIMIT
+from pullstudy.craft.plan import Plan, SkippedImage
 
 # Where there is no screen: wide enough for every name and reason, one line for each image.
 _WIDTH = 250

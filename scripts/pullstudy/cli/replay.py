@@ -7,9 +7,6 @@ from typing import Annotated
 
 import typer
 
-from pullstudy.pulls.replay import replay as replay_files
-from pullstudy.pulls.replay import walk_files
-
 
 def replay(
     paths: Annotated[
@@ -27,5 +24,9 @@ def replay(
     ] = None,
 ) -> None:
     """Turn Kubernetes events into tables of pulls, nodes, jobs and what was left out."""
+    # Loaded here, so that the other commands need not wait for it.
+    from pullstudy.pulls.replay import replay as replay_files
+    from pullstudy.pulls.replay import walk_files
+
     count = replay_files(walk_files(paths), out, study)
     typer.echo(f"{count} pulls in {out / 'pulls.parquet'}")

@@ -18,16 +18,13 @@ from pullstudy.craft.layers import (
     least_bytes,
     solve_layer,
 )
+from pullstudy.craft.limits import DOCKER_LAYER_LIMIT
 from pullstudy.craft.program import ReadStep, build_program, program_bytes
 from pullstudy.craft.stream import Blob
 from pullstudy.craft.study import Size, Study, StudyError
 from pullstudy.craft.tar_blocks import BLOCK_BYTES
 from pullstudy.errors import CraftError
 
-# Of what overlay mounts hold, Docker Engine keeps two for a running container (moby,
-# layer/layer_store.go, maxLayerDepth): images with 126 and 127 layers suit its storage, not itself.
-DOCKER_LAYER_LIMIT = 127
-DOCKER_PULL_LIMIT = 125
 # What registries accept: 10 GB for each layer, the limit of ghcr.io among others.
 REGISTRY_LAYER_LIMIT_BYTES = 10_000_000_000
 PROGRAM_PATH = "pullstudy/start"

@@ -7,25 +7,42 @@ Rules that need what the history does not keep (stages, flags, overridden CMDs) 
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
 
 from pullstudy.inspection.documents import ImageConfig, RunSettings
 from pullstudy.inspection.layers import clean_command
 from pullstudy.inspection.reading import ReadImage
 from pullstudy.query import connect
-from pullstudy.tables import TABLES, arrange
 
 _RULES = Path(__file__).parents[3] / "workflow/sql/practice_verdicts.sql"
 _find_instruction = re.compile(r"(RUN|WORKDIR|MAINTAINER) (.*)", re.DOTALL).fullmatch
 # RUN --mount=… as BuildKit keeps it.
 _find_flags = re.compile(r"((?:--[a-z]+(?:=\S+)?\s+)*)(.*)", re.DOTALL).fullmatch
 
+# What the rules read of each table, with DuckDB's types.
+_FORMS = {
+    "dockerfiles": {"dockerfile_id": "BIGINT"},
+    "stages": {
+        "dockerfile_id": "BIGINT",
+        "stage_number": "INTEGER",
+        **dict.fromkeys(("registry", "repository", "tag", "digest"), "VARCHAR"),
+    },
+    "instructions": {
+        "dockerfile_id": "BIGINT",
+        "stage_number": "INTEGER",
+        "instruction_number": "INTEGER",
+        "keyword": "VARCHAR",
+        "flags": ["VARCHAR"],
+        "value": "VARCHAR",
+        "arguments": ["VARCHAR"],
+        "is_json": "BOOLEAN",
+    },
+}
 # What to do instead.
 FIXES = {
     "latest_tag": "name a version: latest is another image tomorrow",
@@ -63,13 +80,17 @@ class Broken:
 def find_broken(images: Sequence[ReadImage]) -> list[list[Broken]]:
     """Judge images together; returns what each breaks. Images without a config break nothing."""
     tables = {
-        "dockerfiles": _dockerfiles(images),
-        "stages": _stages(images),
-        "instructions": _instructions(images),
+        "dockerfiles": [{"dockerfile_id": number} for number in range(len(images))],
+        "stages": [_stage(number, image) for number, image in enumerate(images) if image.config],
+        "instructions": list(_instructions(images)),
     }
     with connect({}) as connection:
         for name, rows in tables.items():
-            connection.register(name, rows)
+            # As JSON: it needs no library that takes longer to load than all of this takes.
+            connection.execute(
+                f"CREATE TABLE {name} AS SELECT unnest(from_json($rows, $form), max_depth := 2)",
+                {"rows": json.dumps(rows), "form": json.dumps([_FORMS[name]])},
+            )
         found = connection.execute(
             f"SELECT dockerfile_id, practice, cases, occasions, is_violated FROM ({_rules()})"
         ).fetchall()
@@ -100,58 +121,17 @@ def _rules() -> str:
     return _RULES.read_text().rstrip().rstrip(";")
 
 
-def _dockerfiles(images: Sequence[ReadImage]) -> pa.Table:
-    count = len(images)
-    return _arrange(
-        "dockerfiles",
-        {
-            "dockerfile_id": list(range(count)),
-            "collection": ["images"] * count,
-            "repository": [image.name for image in images],
-            "path": [""] * count,
-            "content_sha256": [""] * count,
-            "size_bytes": [0] * count,
-            "content": [""] * count,
-            "is_utf8": [True] * count,
-            "parse_failure": [None] * count,
-            "parse_detail": [None] * count,
-        },
-    )
-
-
-def _stages(images: Sequence[ReadImage]) -> pa.Table:
-    rows = [_stage(number, image) for number, image in enumerate(images) if image.config]
-    return _from_rows("stages", rows)
-
-
 def _stage(number: int, image: ReadImage) -> dict[str, Any]:
-    reference = image.reference
-    return {
-        "dockerfile_id": number,
-        "stage_number": 0,
-        "line": 1,
-        "base": image.name,
-        "base_resolved": image.name,
-        "registry": reference.registry if reference else None,
-        "repository": reference.repository if reference else None,
-        "tag": reference.tag if reference else None,
-        "digest": reference.digest if reference else None,
-        "platform": None,
-        "alias": None,
-        "is_scratch": False,
-        "is_earlier_stage": False,
-        "has_variable": False,
-        "is_resolved": True,
-    }
+    named = asdict(image.reference) if image.reference else {}
+    return {"dockerfile_id": number, "stage_number": 0, **named}
 
 
-def _instructions(images: Sequence[ReadImage]) -> pa.Table:
-    rows = []
+def _instructions(images: Sequence[ReadImage]) -> Iterator[dict[str, Any]]:
     for number, image in enumerate(images):
         if image.config is not None:
             found = [*_from_history(image.config), *_from_settings(image.config.config)]
-            rows += [_instruction(number, line, *each) for line, each in enumerate(found, start=1)]
-    return _from_rows("instructions", rows)
+            for place, each in enumerate(found):
+                yield _instruction(number, place, *each)
 
 
 def _from_history(config: ImageConfig) -> list[tuple[str, str, bool]]:
@@ -177,28 +157,19 @@ def _from_settings(settings: RunSettings | None) -> list[tuple[str, str, bool]]:
     return found
 
 
-def _instruction(number: int, line: int, keyword: str, value: str, is_json: bool) -> dict[str, Any]:
+def _instruction(
+    number: int, place: int, keyword: str, value: str, is_json: bool
+) -> dict[str, Any]:
     flags: list[str] = []
     if keyword == "RUN" and (match := _find_flags(value)):
         flags, value = match[1].split(), match[2]
     return {
         "dockerfile_id": number,
-        "instruction_number": line,
         "stage_number": 0,
+        "instruction_number": place,
         "keyword": keyword,
         "flags": flags,
         "value": value,
         "arguments": [value],
         "is_json": is_json,
-        "line": line,
-        "last_line": line,
     }
-
-
-def _from_rows(table: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    names = [column.name for column in TABLES[table].columns]
-    return _arrange(table, {name: [row[name] for row in rows] for name in names})
-
-
-def _arrange(table: str, columns: Mapping[str, list[Any]]) -> pa.Table:
-    return arrange(TABLES[table], columns)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pullstudy.craft.plan import DOCKER_PULL_LIMIT
+from pullstudy.craft.limits import DOCKER_PULL_LIMIT
 from pullstudy.inspection.layers import InspectedLayer
 from pullstudy.inspection.reading import ReadImage
 

@@ -20,6 +20,7 @@ from pullstudy.paper.numbers import say_cell, say_number
 ROWS_PRINTED = 40
 _TEXT_LENGTH_MAX = 60
 _SHORT_REASON = "data are missing (Table 1)"
+_SHORT_RESERVE = "corrected: data are missing"
 _NUMBERS = ("published", "reproduced", "corrected")
 _find_header = re.compile(r"^-- (\w+): +(.*?)(?=^-- \w+: |^[^-]|^$)", re.MULTILINE | re.DOTALL)
 
@@ -91,6 +92,7 @@ def list_claims(path: Path, reasons: Iterable[str]) -> list[dict[str, Any]]:
         note = row["note"]
         for detail in reasons:
             note = note.replace(detail, _SHORT_REASON)
+        note = note.replace(f"corrected rests on part of the data: {_SHORT_REASON}", _SHORT_RESERVE)
         texts = {name: row[name] for name in ("id", "statement", "unit", "verdict")}
         rows.append({**texts, "note": note, **printed})
     return rows

@@ -24,14 +24,14 @@ def typeset(template: Path, content: Mapping[str, Any], output: Path) -> None:
     Paths in the content are absolute below the current folder. Raises PaperError.
     """
     try:
+        compiler = typst.Compiler(
+            # Its bytes, because it may lie outside of the root.
+            template.read_bytes(),
+            root=Path(),
+            ignore_system_fonts=True,
+            sys_inputs={"content": json.dumps(content, sort_keys=True)},
+        )
         with replace_atomically(output) as partial:
-            typst.compile(
-                template,
-                output=partial,
-                root=Path(),
-                ignore_system_fonts=True,
-                sys_inputs={"content": json.dumps(content, sort_keys=True)},
-                timestamp=datetime.fromtimestamp(0, UTC),
-            )
+            compiler.compile(output=partial, timestamp=datetime.fromtimestamp(0, UTC))
     except typst.TypstError as exc:
         raise PaperError(f"{template}: {exc.message}; {' '.join(exc.hints)}".rstrip("; ")) from exc

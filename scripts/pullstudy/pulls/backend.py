@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -126,6 +126,22 @@ class Backend(Protocol):
 
     def open(self, plan: ClusterPlan) -> AbstractContextManager[OpenCluster]:
         """Make or find the nodes of a cluster, and leave nothing behind. Raises PullError."""
+
+
+@runtime_checkable
+class PaidBackend(Backend, Protocol):
+    """A backend whose nodes cost money, and that may leave something behind when it is killed.
+
+    has_assent: the user accepts what the study is estimated to cost.
+    """
+
+    has_assent: bool
+
+    def preview(self, study: PullStudy) -> Iterable[str]:
+        """Yield, line by line, the plan and what would be made. Raises PullstudyError."""
+
+    def clean(self, study: PullStudy) -> Iterable[str]:
+        """Delete what a study has left; yields, line by line, what. Raises PullstudyError."""
 
 
 def job_of(trial: Trial, pulls: list[Pull], begun_us: int, ended_us: int) -> Job:

@@ -13,6 +13,7 @@ _BACKENDS = {
     "embedded": ("pullstudy.pulls.embedded", "Embedded"),
     "docker": ("pullstudy.pulls.docker_engine", "Docker"),
     "containerd": ("pullstudy.pulls.containerd", "Containerd"),
+    "kubernetes": ("pullstudy.pulls.kubernetes.backend", "Kubernetes"),
 }
 NAMES = tuple(_BACKENDS)
 

@@ -98,9 +98,9 @@ def _row(cluster: Cluster, node: _Node) -> Node:
         run=cluster.run,
         cluster_size=cluster.cluster_size,
         node=node.metadata.name,
-        cpus=_quantity(capacity.cpu),
-        memory_bytes=_quantity(capacity.memory),
-        storage_bytes=_quantity(capacity.storage),
+        cpus=read_quantity(capacity.cpu),
+        memory_bytes=read_quantity(capacity.memory),
+        storage_bytes=read_quantity(capacity.storage),
         kernel=info.kernel_version,
         os_image=info.os_image,
         kubelet=info.kubelet_version,
@@ -126,7 +126,7 @@ def _apply_labels(row: Node, labels: Labels, provider: str | None) -> None:
     )
 
 
-def _quantity(text: str | None) -> int | None:
+def read_quantity(text: str | None) -> int | None:
     """Read a Kubernetes quantity (`61727200Ki`, `8`, `7910m`), rounded down; None: unreadable."""
     match = None if text is None else _match_quantity(text)
     if match is None or match[2] not in _SUFFIX_FACTORS:

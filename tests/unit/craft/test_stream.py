@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,13 +51,26 @@ def test_it_stops_when_it_is_told() -> None:
         _ = stream.blob
 
 
-def test_threads_end_when_nobody_reads_on() -> None:
-    before = threading.active_count()
-    blocks = iter(LayerStream(layer_of(), Watch()))
-    next(blocks)
-    assert threading.active_count() == before + 2
-    blocks.close()  # type: ignore[attr-defined]
-    assert threading.active_count() == before
+def test_threads_are_used_again_even_when_nobody_reads_on() -> None:
+    def read_a_block() -> int:
+        blocks = iter(LayerStream(layer_of(), Watch()))
+        next(blocks)
+        running = threading.active_count()
+        blocks.close()  # type: ignore[attr-defined]
+        return running
+
+    first = read_a_block()
+    assert [read_a_block() for _ in range(20)] == [first] * 20
+
+
+def test_small_blocks_come_joined() -> None:
+    """A thousand files of a kilobyte are not three thousand wake-ups of two threads."""
+    order = replace(layer_of().order, file_count=1000, target_bytes=2_000_000)
+    stream = LayerStream(solve_layer(order), Watch())
+    blocks = [bytes(block) for block in stream]
+    assert len(blocks) < 2_000_000 / (64 << 10)
+    assert sha256(b"".join(blocks)) == stream.digest
+    assert sha256(b"".join(map(bytes, stream.plain_blocks()))) == stream.blob.diff_id
 
 
 def test_estimated_sizes_are_measured_where_they_are_needed() -> None:

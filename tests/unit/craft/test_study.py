@@ -24,7 +24,30 @@ layers:
   - exact: 9
   - exact: 125
 """
+PERCENTILES = pa.table(
+    {
+        "percentile": [25.0, *(float(p) for p in range(30, 100, 5)), 96.25, 100.0],
+        "size_bytes": [53_702_097.0, *(6e7 + p for p in range(30, 100, 5)), 1e9, 19_039_736_629.0],
+    }
+)
 MINIMAL = "sizes: [{total: 5000000}]\nlayers: [{exact: 3}]\n"
+
+
+STUDY_FILES = sorted((Path(__file__).parents[3] / "resources/craft").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", STUDY_FILES, ids=lambda path: path.stem)
+def test_the_study_files_of_the_pipeline_can_be_read(path: Path, tmp_path: Path) -> None:
+    pq.write_table(PERCENTILES, tmp_path / "percentiles")
+    pq.write_table(pa.table({"size_bytes": [32, 5_000_000]}), tmp_path / "layers")
+    tables = {
+        "fig_size_percentiles.parquet": tmp_path / "percentiles",
+        "fig_size_percentiles_as_published.parquet": tmp_path / "percentiles",
+        "layers.parquet": tmp_path / "layers",
+    }
+    study = load_study(path, Surroundings(tables=tables))
+    assert study.name == path.stem
+    assert study.sizes[0].total_bytes >= 50_000_000
 
 
 def test_a_study_of_the_original_is_read_unchanged(make_study: MakeStudy) -> None:
@@ -149,14 +172,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(StudyError, match=r"binary\.yaml: "):
         load_study(tmp_path / "binary.yaml")
-
-
-PERCENTILES = pa.table(
-    {
-        "percentile": [25.0, *(float(p) for p in range(30, 100, 5)), 96.25, 100.0],
-        "size_bytes": [53_702_097.0, *(6e7 + p for p in range(30, 100, 5)), 1e9, 19_039_736_629.0],
-    }
-)
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.parquet"])

@@ -1,0 +1,104 @@
+"""Put into a cluster what a strategy needs, see that it works, and take it out again.
+
+The manifests can be applied with `kubectl apply -f` as well: nothing here is needed for them, but
+that the image of the installers is put in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from pullstudy.errors import ConfigError
+from pullstudy.pulls.kubernetes.connect import Api, ClusterError
+from pullstudy.pulls.kubernetes.nodes import list_nodes
+from pullstudy.pulls.kubernetes.options import Options
+from pullstudy.pulls.kubernetes.rollout import wait_for_daemon_set, wait_gone
+from pullstudy.pulls.kubernetes.strategies import RESOURCES, Strategy
+
+_INSTALL_SECONDS = 600.0
+_PAUSE_SECONDS = 0.5
+# What the manifests of the installers name instead of an image.
+_PLACEHOLDER = "pullstudy-snapshotter"
+
+Manifest = dict[str, Any]
+
+
+@contextlib.contextmanager
+def install_strategy(api: Api, strategy: Strategy, options: Options) -> Iterator[None]:
+    """Apply a strategy's manifests and wait until all is healthy; undo it at the end.
+
+    Raises ClusterError when a node does not get there, ConfigError for a manifest that is none.
+    """
+    wanted = [each for name in strategy.install for each in read_manifests(name, options)]
+    undoing = [each for name in strategy.uninstall for each in read_manifests(name, options)]
+    try:
+        _apply(api, wanted, options)
+        yield
+    finally:
+        _delete(api, wanted)
+        if undoing:
+            _apply(api, undoing, options)
+            _delete(api, undoing)
+
+
+def read_manifests(name: str, options: Options) -> list[Manifest]:
+    """Read the documents of a file below `resources/kubernetes`, with the installers' image in.
+
+    Raises ConfigError.
+    """
+    path = RESOURCES / name
+    try:
+        text = path.read_text()
+        if f"image: {_PLACEHOLDER}" in text:
+            if options.snapshotter_image is None:
+                raise ConfigError(
+                    "key 'options.snapshotter_image' is missing: the image of "
+                    f"{RESOURCES / 'snapshotter/Dockerfile'}, as nodes find it"
+                )
+            text = text.replace(f"image: {_PLACEHOLDER}", f"image: {options.snapshotter_image}")
+        return [each for each in yaml.safe_load_all(text) if each]
+    except (OSError, yaml.YAMLError) as exc:
+        raise ConfigError(f"{path}: {' '.join(str(exc).split())}") from exc
+
+
+def _apply(api: Api, manifests: list[Manifest], options: Options) -> None:
+    for manifest in manifests:
+        api.apply(manifest)
+    for manifest in manifests:
+        if manifest["kind"] == "DaemonSet":
+            _wait_for_daemon_set(api, manifest, options)
+        elif manifest["kind"] == "Deployment":
+            _wait_for_deployment(api, manifest)
+
+
+def _delete(api: Api, manifests: list[Manifest]) -> None:
+    for manifest in reversed(manifests):
+        api.delete(manifest)
+    for manifest in manifests:
+        if manifest["kind"] == "Namespace":
+            wait_gone(api, manifest, _INSTALL_SECONDS)
+
+
+def _wait_for_daemon_set(api: Api, manifest: Manifest, options: Options) -> None:
+    pod = manifest["spec"]["template"]["spec"]
+    selector = dict(options.node_selector) | dict(pod.get("nodeSelector", {}))
+    nodes = list_nodes(api, selector, pod.get("tolerations", ()))
+    ready = [facts.name for facts in nodes if facts.why_not is None]
+    wait_for_daemon_set(api, manifest, ready, _INSTALL_SECONDS)
+
+
+def _wait_for_deployment(api: Api, manifest: Manifest) -> None:
+    end = time.monotonic() + _INSTALL_SECONDS
+    while not ((api.read(manifest) or {}).get("status", {}).get("readyReplicas")):
+        if time.monotonic() > end:
+            metadata = manifest["metadata"]
+            raise ClusterError(
+                f"{api.host}: Deployment {metadata['namespace']}/{metadata['name']} is not ready; "
+                "see its pods"
+            )
+        time.sleep(_PAUSE_SECONDS)
