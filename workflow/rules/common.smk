@@ -16,6 +16,11 @@ def house(path: str) -> str:
     return path if Path().resolve() == HOUSE else str(HOUSE / path)
 
 
+def find(path: str) -> str:
+    """Path of a file that the config names: one of the user's, or of the workflow's own."""
+    return path if Path(path).exists() else house(path)
+
+
 from pullstudy.code import digest_code
 from pullstudy.errors import ConfigError
 from pullstudy.query import list_views
@@ -25,6 +30,8 @@ try:
     check_document(config, Path(house("workflow/schemas/config.schema.json")), "config")
 except ConfigError as exc:
     sys.exit(f"pullstudy: {exc}")
+
+config["craft"]["studies"] = [find(path) for path in config["craft"]["studies"]]
 
 STARTED = time.time()
 RESULTS = f"results/{config['study']}"

@@ -7,7 +7,7 @@
 rule pulls_from_docker:
     """Pulls of the pull study's images, measured with Docker Engine."""
     input:
-        study=config["pulls"]["study"],
+        study=find(config["pulls"]["study"]),
         # A study may name them by these words.
         crafted_images=f"{CRAFT}/images.parquet",
     output:

@@ -7,7 +7,7 @@
 rule pulls_from_kubernetes:
     """Pulls of the pull study's images, measured on Kubernetes."""
     input:
-        study=config["pulls"]["study"],
+        study=find(config["pulls"]["study"]),
         # A study may name them by these words.
         crafted_images=f"{CRAFT}/images.parquet",
     output:
