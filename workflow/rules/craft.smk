@@ -1,7 +1,7 @@
 # Mock images for pulls: what the study files stand for; another file says where the images go.
 
 CRAFT = f"{RESULTS}/craft"
-CRAFT_STUDIES = [find_file(study) for study in config["craft"]["studies"]]
+config["craft"]["studies"] = [find_file(path) for path in config["craft"]["studies"]]
 # Tables of this study that `from` in a study file may name.
 CRAFT_TABLES = [
     query_result("fig_size_percentiles"),
@@ -18,7 +18,7 @@ VIEWS |= {
 rule plan_images:
     """Every image that the study files stand for, with its exact sizes, or why it is skipped."""
     input:
-        studies=CRAFT_STUDIES,
+        studies=config["craft"]["studies"],
         tables=CRAFT_TABLES,
     output:
         planned_images=f"{CRAFT}/plan.parquet",

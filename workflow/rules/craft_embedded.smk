@@ -4,7 +4,7 @@
 rule craft_into_layout:
     """Mock images of exact size, pushed to an embedded registry."""
     input:
-        studies=CRAFT_STUDIES,
+        studies=config["craft"]["studies"],
         tables=CRAFT_TABLES,
     output:
         crafted_images=f"{CRAFT}/images.parquet",

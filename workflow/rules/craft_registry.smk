@@ -5,7 +5,7 @@
 rule craft_into_registry:
     """Mock images of exact size, pushed to the configured registry."""
     input:
-        studies=CRAFT_STUDIES,
+        studies=config["craft"]["studies"],
         tables=CRAFT_TABLES,
     output:
         crafted_images=f"{CRAFT}/images.parquet",
