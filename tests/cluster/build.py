@@ -11,10 +11,12 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).parent
+GO_PACKAGES = Path("/usr/share/gocode")
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet")
 _VERSION_PACKAGE = "k8s.io/component-base/version"
 
@@ -32,6 +34,23 @@ def find_components() -> Path:
         if not (folder / "cluster").exists():
             _build(version, folder)
     return folder
+
+
+def build_snapshotter(folder: Path) -> Path:
+    """Build the daemon of the stargz snapshotter into a folder, from Debian's source packages."""
+    workspace = folder / "src/snapshotter"
+    workspace.mkdir(parents=True)
+    shutil.copy(HERE / "_stargz/main.go", workspace)
+    labels = GO_PACKAGES / "src/github.com/containerd/stargz-snapshotter/service/cri.go"
+    text = labels.read_text().replace("package service", "package main", 1)
+    (workspace / "cri.go").write_text(text)
+    program = folder / "containerd-stargz-grpc"
+    variables = {"GO111MODULE": "off", "CGO_ENABLED": "0", "GOPATH": f"{folder}:{GO_PACKAGES}"}
+    subprocess.run(
+        ["go", "build", "-o", str(program), "."],
+        cwd=workspace, env=os.environ | variables, check=True,
+    )  # fmt: skip
+    return program
 
 
 def read_version() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from tests.cluster.daemons import call
 
@@ -41,6 +42,11 @@ class Network:
         ):
             call("ip", "-n", name, *words)
         return name, address
+
+    def sent_bytes(self, order: int) -> int:
+        """How many bytes a node has been sent so far; order: counted from 0."""
+        counter = Path(f"/sys/class/net/{self._links[order]}/statistics/tx_bytes")
+        return int(counter.read_text())
 
     def delete(self) -> None:
         """Take everything away again."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from tests.cluster.daemons import Daemon, call
 
 SOCKET = "/run/containerd/containerd.sock"
+_SNAPSHOTTER_SOCKET = "/run/containerd/stargz.sock"
 _CNI_PROGRAMS = "/usr/lib/cni"
 _KUBELET_PORT = 10250
 # A folder in the node's own one for each of these.
@@ -55,6 +56,7 @@ class Node:
         self.folder = folder
         self.containerd: Daemon
         self.kubelet: Daemon
+        self.snapshotter: Daemon | None = None
         self._namespace = namespace
         self._inside: list[str] = []
         self._holder: subprocess.Popen[bytes] | None = None
@@ -64,9 +66,11 @@ class Node:
     ) -> None:
         """Make its namespaces and write all settings.
 
-        pause: image of a pod's sandbox. snapshotter: socket of stargz.
+        pause: image of a pod's sandbox. snapshotter: program of the stargz snapshotter.
         """
         self._enter_namespaces()
+        if snapshotter is not None:
+            self._prepare_snapshotter(snapshotter, pause.partition("/")[0])
         self._write_containerd(pause, snapshotter)
         config = self._own("/var/lib/kubelet") / "config.json"
         config.write_text(json.dumps(self._kubelet_settings()))
@@ -84,6 +88,9 @@ class Node:
 
     def start(self) -> None:
         """Start both without waiting for the kubelet."""
+        if self.snapshotter is not None:
+            self.snapshotter.start()
+            self.snapshotter.wait()
         self.containerd.start()
         self.containerd.wait()
         self.kubelet.start()
@@ -95,6 +102,8 @@ class Node:
             for task in self.ctr("tasks", "list", "--quiet", check=False).split():
                 self.ctr("tasks", "delete", "--force", task, check=False)
             self.containerd.stop()
+        if self.snapshotter is not None:
+            self.snapshotter.stop()
         if self._holder is not None:
             self._holder.kill()
             self._holder.wait(10)
@@ -107,6 +116,25 @@ class Node:
     def has_image(self, reference: str) -> bool:
         """Whether containerd knows an image."""
         return reference in self.ctr("images", "list", "--quiet", f"name=={reference}").split()
+
+    def _prepare_snapshotter(self, program: Path, registry: str) -> None:
+        """Let it ask the tests' registry over plain HTTP, and fetch nothing that nobody reads."""
+        folder = self._own("/var/lib/containerd") / "stargz"
+        folder.mkdir()
+        (folder / "config.toml").write_text(
+            "noprefetch = true\nno_background_fetch = true\nno_prometheus = true\n"
+            f'[[resolver.host."{registry}".mirrors]]\ninsecure = true\n'
+        )
+        socket_path = self._own("/run/containerd") / "stargz.sock"
+        self.snapshotter = Daemon(
+            [
+                program,
+                f"--address={_SNAPSHOTTER_SOCKET}",
+                "--root=/var/lib/containerd/stargz",
+                "--config=/var/lib/containerd/stargz/config.toml",
+            ],
+            self.folder, socket_path.exists, self._inside,
+        )  # fmt: skip
 
     def _enter_namespaces(self) -> None:
         """Start a process that holds the namespaces, and lay the node's folders over others."""
@@ -136,7 +164,7 @@ class Node:
         text = _CONTAINERD.format(
             pause=pause, cni=_CNI_PROGRAMS, snapshotter="stargz" if snapshotter else "overlayfs"
         )
-        text += _PROXY.format(address=snapshotter) if snapshotter else ""
+        text += _PROXY.format(address=_SNAPSHOTTER_SOCKET) if snapshotter else ""
         settings = self._own("/etc/containerd")
         (settings / "config.toml").write_text(text)
         # The registry of the tests speaks plain HTTP.

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 def pull(
     study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="What to pull, and how.")],
-    backend: Annotated[str, typer.Option(help="What pulls: embedded, docker, containerd, …")],
+    backend: Annotated[
+        str, typer.Option(help="What pulls: embedded, docker, containerd, kubernetes.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the tables; run again with it to go on.")
     ] = None,

@@ -28,13 +28,18 @@ reads: 100%
 WriteStudy = Callable[..., Path]
 
 
-@pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
+def check_programs() -> None:
+    """Skip (fail in CI) unless a cluster can be brought up here."""
     if os.geteuid() != 0:
         skip_or_fail("a cluster of network namespaces needs root")
     for program in PROGRAMS:
         if shutil.which(program) is None:
             skip_or_fail(f"{program} is not installed")
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    check_programs()
     with run_lab(nodes=2, users=[GUEST]) as running:
         yield running
 
