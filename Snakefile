@@ -59,4 +59,4 @@ workflow.localrules(
 
 onerror:
     # The last lines on the screen say what to do; Snakemake's own stand above.
-    show_errors(RESULTS)
+    print_errors(Path(RESULTS, "logs"), STARTED)

@@ -114,3 +114,10 @@ def report_to(log: str) -> Iterator[None]:
         except BaseException:
             traceback.print_exc(file=file)
             raise
+
+
+def print_errors(logs: Path, since: float) -> None:
+    """Print the one-line errors that jobs left in their logs; since: Unix seconds."""
+    for log in sorted(logs.rglob("*.log")):
+        if log.stat().st_mtime >= since and log.read_text().startswith("pullstudy: "):
+            print(log.read_text(), end="", file=sys.stderr)

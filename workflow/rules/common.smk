@@ -22,7 +22,7 @@ def find_file(path: str) -> str:
 
 
 from pullstudy.code import digest_code
-from pullstudy.errors import ConfigError
+from pullstudy.errors import ConfigError, print_errors
 from pullstudy.query import list_views
 from pullstudy.schemas import check_document
 
@@ -129,6 +129,12 @@ def figure_files(stem: str, category: str) -> dict[str, str]:
     }
 
 
+def number_shard(scatteritem: str) -> dict[str, int]:
+    """Which shard of how many: `2-of-4` is shard 1 of 4, counted from 0."""
+    number, shards = map(int, scatteritem.split("-of-"))
+    return {"shard": number - 1, "shards": shards}
+
+
 def memory_for(per_input: float):
     """Memory of a job in MB: so many times its input, and 1,200 for what runs; more on each retry."""
     # On a cluster Snakemake itself runs twice beside the step, in some 200 MB each time.
@@ -142,10 +148,3 @@ def minutes_for(per_gigabyte: float, power: int = 1):
     return lambda wildcards, input, attempt: int(
         attempt * (10 + per_gigabyte * (input.size_mb / 1000) ** power)
     )
-
-
-def show_errors(results: str) -> None:
-    """Print the one-line errors that jobs of this run left in their logs."""
-    for log in sorted(Path(results, "logs").rglob("*.log")):
-        if log.stat().st_mtime >= STARTED and log.read_text().startswith("pullstudy: "):
-            print(log.read_text(), end="", file=sys.stderr)

@@ -15,12 +15,6 @@ COLLECTIONS = {
 }
 
 
-def number_shard(scatteritem: str) -> dict[str, int]:
-    """Which shard of how many: `2-of-4` is shard 1 of 4, counted from 0."""
-    number, shards = map(int, scatteritem.split("-of-"))
-    return {"shard": number - 1, "shards": shards}
-
-
 scattergather:
     cosine=SETTINGS["shards"],
 
