@@ -154,8 +154,16 @@ def draw_layers(layers: pd.DataFrame) -> Figure:
         panel.set(yscale="log", xlabel="layers", title=f"{run}, {cluster_size:.0f} nodes")
         format_steps(panel.yaxis, plain_axis())
     axes[0].set_ylabel("pull time [s]")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=6, frameon=False)
+    # No run need have all sizes.
+    found = {
+        label: handle
+        for panel in axes
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    named = {size_label(size): found[size_label(size)] for size in colours}
+    figure.legend(
+        named.values(), named, loc="outside upper center", ncols=_LEGEND_COLUMNS, frameon=False
+    )
     return figure
 
 
