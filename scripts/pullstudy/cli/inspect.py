@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pullstudy.inspection.conditions import Condition
     from pullstudy.inspection.report import Inspection, PullPlan
     from pullstudy.registry.plan import HarvestSettings
+    from pullstudy.registry.platforms import Platform
 
 CONDITION_MET = 3
 
@@ -82,20 +83,37 @@ def inspect(
     """
     from pullstudy.cost.formula import Cluster
     from pullstudy.inspection.conditions import parse_conditions
-    from pullstudy.inspection.report import PullPlan, inspect_images
+    from pullstudy.inspection.report import PullPlan
     from pullstudy.registry.platforms import parse_platform
 
     conditions = parse_conditions(fail_on)
     speeds = choose_speeds(bandwidth, measured)
     plan = PullPlan(Cluster(nodes, price), speeds, registry_bandwidth)
     settings = make_settings(mirror, plain_http=plain_http)
-    wanted = parse_platform(platform)
-    found = inspect_images(images, compare_with, settings, wanted, plan, with_local=local)
+    found = _inspect([images, compare_with], settings, parse_platform(platform), plan, local)
     met = _check(found, conditions)
     _show(found, met, plan, layers, as_json=as_json)
     end_with_errors(found.values())
     if met:
         raise typer.Exit(CONDITION_MET)
+
+
+def _inspect(
+    names: list[list[str]],
+    settings: HarvestSettings,
+    platform: Platform,
+    plan: PullPlan,
+    with_local: bool,
+) -> dict[str, Inspection | PullstudyError]:
+    """Inspect images (first list) beside others (second), with a line of progress."""
+    from pullstudy.cli.inspect_display import count_images
+    from pullstudy.inspection.report import inspect_images
+
+    images, compared = names
+    with count_images(len({*images, *compared})) as count:
+        return inspect_images(
+            images, compared, settings, platform, plan, with_local=with_local, count=count
+        )
 
 
 def make_settings(mirrors: list[str], *, plain_http: bool) -> HarvestSettings:

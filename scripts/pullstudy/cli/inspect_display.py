@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +21,25 @@ _BLOCKS_MAX = 4
 _DAYS_PER_YEAR = 365.25
 # What stands before the command that made a layer.
 _NUMBERS_WIDTH = 25
+
+
+@contextlib.contextmanager
+def count_images(total: int) -> Iterator[Callable[[], None]]:
+    """Show how many images have been read and how fast, where somebody watches."""
+    console = Console(stderr=True)
+    start = time.monotonic()
+    done = 0
+    with contextlib.ExitStack() as stack:
+        status = stack.enter_context(console.status("")) if console.is_terminal else None
+
+        def count() -> None:
+            nonlocal done
+            done += 1
+            rate = done / max(time.monotonic() - start, 1e-3)
+            if status is not None:
+                status.update(f"{done} of {total} images, {rate:.0f} a second")
+
+        yield count
 
 
 def print_inspections(

@@ -7,7 +7,7 @@ registry wants a token), the token, the platform's manifest of an index, and the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -62,14 +62,17 @@ class ReadImage:
 
 
 def read_images(
-    names: Iterable[str], settings: HarvestSettings, platform: Platform
+    names: Iterable[str],
+    settings: HarvestSettings,
+    platform: Platform,
+    count: Callable[[], None] = lambda: None,
 ) -> dict[str, ReadImage | PullstudyError]:
     """Read images, all at the same time; in the order of the names, each once.
 
-    An image that cannot be read has its error for a result. Raises ConfigError when the
-    credentials cannot be read.
+    An image that cannot be read has its error for a result. count: called after each. Raises
+    ConfigError when the credentials cannot be read.
     """
-    return asyncio.run(_read_all(list(dict.fromkeys(names)), settings, platform))
+    return asyncio.run(_read_all(list(dict.fromkeys(names)), settings, platform, count))
 
 
 def read_manifests(
@@ -87,7 +90,7 @@ def read_manifests(
 
 
 async def _read_all(
-    names: list[str], settings: HarvestSettings, platform: Platform
+    names: list[str], settings: HarvestSettings, platform: Platform, count: Callable[[], None]
 ) -> dict[str, ReadImage | PullstudyError]:
     async with open_session() as session:
         reader = _Reader(session, settings, platform)
@@ -99,6 +102,8 @@ async def _read_all(
                 raise
             except PullstudyError as exc:
                 return exc
+            finally:
+                count()
 
         return dict(zip(names, await asyncio.gather(*map(read, names)), strict=True))
 

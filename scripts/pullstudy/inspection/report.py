@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -86,15 +86,17 @@ def inspect_images(
     plan: PullPlan,
     *,
     with_local: bool,
+    count: Callable[[], None] = lambda: None,
 ) -> dict[str, Inspection | PullstudyError]:
     """Inspect images, in the order of their names; what cannot be read has its error.
 
     compared: images that they are compared with, besides each other. with_local: compare also with
-    the images of Docker Engine. Raises ConfigError, or the error of a compared image.
+    the images of Docker Engine. count: called after each image that was read.
+    Raises ConfigError, or the error of a compared image.
     """
     with ThreadPoolExecutor(1) as beside:
         local_images = beside.submit(list_local_images) if with_local else None
-        read = read_images([*names, *compared], settings, platform)
+        read = read_images([*names, *compared], settings, platform, count)
         local = local_images.result() if local_images else []
     for name in compared:
         error = read[name]
