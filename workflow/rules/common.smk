@@ -1,5 +1,6 @@
 # Config, paths and the digest of the code behind each rule.
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -32,6 +33,8 @@ except ConfigError as exc:
     sys.exit(f"pullstudy: {exc}")
 
 STARTED = time.time()
+# Those of Snakemake itself; where a cluster has the jobs it is told of none.
+ALL_CORES = workflow.resource_settings.cores or os.cpu_count()
 RESULTS = f"results/{config['study']}"
 SQL = house("workflow/sql")
 

@@ -19,7 +19,7 @@ rule pulls_from_containerd:
     conda:
         "../../environment.yml"
     # Whatever else runs would be measured too.
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         backend="containerd",
         folder=f"{RESULTS}/raw/pulls/{config['pulls']['run']}/containerd",

@@ -19,7 +19,7 @@ rule pulls_from_docker:
     conda:
         "../../environment.yml"
     # Whatever else runs would be measured too.
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         backend="docker",
         folder=f"{RESULTS}/raw/pulls/{config['pulls']['run']}/docker",

@@ -19,7 +19,7 @@ rule pulls_from_embedded:
     conda:
         "../../environment.yml"
     # Whatever else runs would be measured too.
-    threads: workflow.cores
+    threads: ALL_CORES
     params:
         backend="embedded",
         folder=f"{RESULTS}/raw/pulls/{config['pulls']['run']}/embedded",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import stat
 import subprocess
 import tarfile
 from pathlib import Path
@@ -45,7 +46,9 @@ def list_tree(top: Path) -> dict[str, tuple[object, ...]]:
         elif path.is_file():
             content = path.read_bytes()
         links = status.st_nlink if path.is_file() else None
-        found[str(path.relative_to(top))] = (status.st_mode, int(status.st_mtime), links, content)
+        # Folders and links are as old as their unpacking, which may be in another second.
+        modified = int(status.st_mtime) if stat.S_ISREG(status.st_mode) else None
+        found[str(path.relative_to(top))] = (status.st_mode, modified, links, content)
     return found
 
 
