@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import os
 import shutil
 import tarfile
 import time
@@ -115,12 +116,28 @@ def _extract(plain: _ClockedTar, folder: Path, below: Sequence[Path]) -> None:
     with tarfile.open(fileobj=stream, mode="r|", bufsize=_PIECE_BYTES) as archive:
         # Much less work than pieces of the usual 16 KiB.
         archive.copybufsize = _PIECE_BYTES  # type: ignore[attr-defined]
+        folders = []
         for member in archive:
             if member.ischr() or member.isblk():
                 continue
             if member.islnk() and _copy_from_below(member, folder, below):
                 continue
             archive.extract(member, folder, filter="tar")
+            if member.isdir():
+                folders.append(member)
+            elif member.issym():
+                _set_time(member, folder)
+    # What is written into a folder changes its time.
+    for member in folders:
+        _set_time(member, folder)
+
+
+def _set_time(member: tarfile.TarInfo, folder: Path) -> None:
+    """Give a link or folder the time of its member, unless a later member took its place."""
+    path = folder / member.name.lstrip("/")
+    is_inside = path.parent.resolve().is_relative_to(folder.resolve()) or path == folder
+    if is_inside and path.is_symlink() == member.issym() and os.path.lexists(path):
+        os.utime(path, (member.mtime, member.mtime), follow_symlinks=False)
 
 
 def _copy_from_below(member: tarfile.TarInfo, folder: Path, below: Sequence[Path]) -> bool:

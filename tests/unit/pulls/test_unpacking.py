@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import stat
 import subprocess
 import tarfile
 from pathlib import Path
@@ -33,6 +32,9 @@ def tree(tmp_path: Path) -> Path:
     (top / ("long" * 60)).write_text("x")
     (top / "ünicode ☃").write_text("y")
     (top / ".wh.gone").touch()
+    # Long ago, so that a time that is not taken over is seen.
+    for path in [*top.rglob("*"), top]:
+        os.utime(path, (1_700_000_000, 1_700_000_000), follow_symlinks=False)
     return top
 
 
@@ -46,9 +48,7 @@ def list_tree(top: Path) -> dict[str, tuple[object, ...]]:
         elif path.is_file():
             content = path.read_bytes()
         links = status.st_nlink if path.is_file() else None
-        # Folders and links are as old as their unpacking, which may be in another second.
-        modified = int(status.st_mtime) if stat.S_ISREG(status.st_mode) else None
-        found[str(path.relative_to(top))] = (status.st_mode, modified, links, content)
+        found[str(path.relative_to(top))] = (status.st_mode, int(status.st_mtime), links, content)
     return found
 
 
