@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,3 +23,18 @@ def replace_atomically(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
         raise
     partial.replace(path)
+
+
+@contextlib.contextmanager
+def make_scratch(path: Path) -> Iterator[Path]:
+    """Give an empty folder under this very name, which is gone again when the block ends.
+
+    What a killed process left under it is removed: a name made up each time would leave that for
+    ever. Only one process may use the name.
+    """
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

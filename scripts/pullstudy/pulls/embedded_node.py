@@ -204,24 +204,24 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     node = EmbeddedNode(settings, folder)
     images: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(requests, images, folder), daemon=True).start()
-    answers.write(READY)
-    answers.flush()
+    _say(answers, READY)
     while True:
-        answer = node.pull(images.get())
-        # The runner may be gone; the other thread ends this process then.
-        with contextlib.suppress(BrokenPipeError):
-            answers.write(msgspec.json.encode(answer) + b"\n")
-            answers.flush()
+        _say(answers, msgspec.json.encode(node.pull(images.get())) + b"\n")
+
+
+def _say(answers: BinaryIO, line: bytes) -> None:
+    # The runner may be gone; the other thread ends this process then.
+    with contextlib.suppress(BrokenPipeError):
+        answers.write(line)
+        answers.flush()
 
 
 def _receive(requests: BinaryIO, images: queue.SimpleQueue[str], folder: Path) -> None:
     """Hand on references until the runner is gone, then end the process, in a pull or not."""
     for line in requests:
         images.put(msgspec.json.decode(line, type=str))
-    # Under another name nothing can be added to it.
-    gone = folder.rename(f"{folder}-gone")
-    shutil.rmtree(gone, ignore_errors=True)
-    os._exit(0)
+    # In another program's place no thread of ours is left that could add to the folder.
+    os.execvp("rm", ("rm", "-rf", "--", str(folder)))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pullstudy.files import make_scratch
 from pullstudy.naming import parse_reference
 from pullstudy.registry.harvest import harvest
 from pullstudy.registry.layout import ImageLayout
@@ -20,10 +20,9 @@ from pullstudy.sample.registry import SampleRepository, draw_repositories
 def write_registry(ecosystem: Path, count: int, seed: int, folder: Path) -> None:
     """Harvest `count` made-up repositories from an embedded registry into the stage `registry`."""
     repositories = list(draw_repositories(read_ecosystem(ecosystem), count, seed))
-    folder.mkdir(parents=True, exist_ok=True)
     # Nothing of an earlier harvest may be taken for this one's: it starts in an empty folder.
-    with tempfile.TemporaryDirectory(dir=folder) as raw:
-        tables = _harvest(repositories, Path(raw))
+    with make_scratch(folder / ".harvest") as raw:
+        tables = _harvest(repositories, raw)
         write_coverage(tables / "coverage.parquet", ("registry", "subset"), count)
         copy_tables(sorted(tables.glob("*.parquet")), folder)
 

@@ -41,7 +41,7 @@ def test_api_server_restarts_cost_no_pull(
     nodes = {node.name for node in lab.nodes}
     attempts = range(1, 4)
     assert count_pulls(out) == {(n, i, a): 1 for n in nodes for i in images for a in attempts}
-    assert {row["outcome"] for row in read(out, "pulls")} == {"pulled"}
+    assert not [row["error"] for row in read(out, "pulls") if row["outcome"] != "pulled"]
     assert not [row for row in read(out, "pulls") if row["seconds"] is None]
     assert_clean(lab, images)
 

@@ -13,7 +13,10 @@ from pullstudy.pulls.kubernetes.connect import ClusterError
 from pullstudy.pulls.kubernetes.options import Options
 
 # The kubelet sends events on their own way: they may come after the pod's state that they tell of.
-_EVENT_SECONDS = 10.0
+# One that the API server did not take is sent again after 10 s.
+_EVENT_SECONDS = 45.0
+# A control plane that was away for a moment takes nodes for lost; they pull on, and come back.
+_NODE_SECONDS = 40.0
 _UNSCHEDULED_SECONDS = 120.0
 # Containers that wait for one of these will not start by waiting.
 _NO_START = frozenset(
@@ -47,6 +50,7 @@ class Judge:
         self._begun = time.monotonic()
         self._timeout = timeout_seconds
         self._owing_since: dict[str, float] = {}
+        self._unready_since: dict[str, float] = {}
         self._done: set[str] = set()
         self._lost: dict[str, str] = {}
 
@@ -61,8 +65,7 @@ class Judge:
             elif node not in self._done:
                 self._judge_pod(pod, node, owing)
         for node in self._nodes - self._done:
-            if why := self._book.unready_nodes.get(node):
-                self._settle(node, why)
+            self._judge_node(node)
         if time.monotonic() - self._begun > self._timeout:
             for node in self._nodes - self._done:
                 self._settle(node, f"no result within {self._timeout:g} s")
@@ -72,6 +75,15 @@ class Judge:
     def is_over(self) -> bool:
         """Whether every node is done."""
         return self._nodes <= self._done
+
+    def _judge_node(self, node: str) -> None:
+        why = self._book.unready_nodes.get(node)
+        if why is None:
+            self._unready_since.pop(node, None)
+            return
+        since = self._unready_since.setdefault(node, time.monotonic())
+        if node not in self._book.nodes or time.monotonic() - since > _NODE_SECONDS:
+            self._settle(node, why)
 
     def _judge_pod(self, pod: Pod, node: str, owing: set[str]) -> None:
         told = self._book.told.get(pod.metadata.name) or Counter[str]()

@@ -113,6 +113,27 @@ def test_a_lost_node_is_not_waited_for() -> None:
     assert judge(book) == (True, {NODE: "the node was deleted"})
 
 
+def tell_node(book: Book, status: str) -> None:
+    condition = {"type": "Ready", "status": status, "reason": "NodeStatusUnknown"}
+    node = {"metadata": {"name": NODE}, "status": {"conditions": [condition]}}
+    book.add_node("MODIFIED", raw(node))
+
+
+def test_a_node_may_be_away_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settle, "_NODE_SECONDS", 0.2)
+    book = make_book(PULLED, STARTED)
+    each = Judge(book, [NODE], Options(), 60)
+    tell_node(book, "Unknown")
+    assert not each.judge().done
+    tell_node(book, "True")
+    time.sleep(0.3)
+    assert not each.judge().done
+    tell_node(book, "Unknown")
+    assert not each.judge().done, "it is away anew, not since the first time"
+    time.sleep(0.3)
+    assert each.judge().lost == {NODE: "the node is not ready: NodeStatusUnknown"}
+
+
 def test_time_runs_out() -> None:
     over, lost = judge(make_book(), timeout=-1)
     assert over
