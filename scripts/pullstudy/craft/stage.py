@@ -5,6 +5,7 @@ The images of a study file have a repository of their own, `<repository>-<name o
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from pullstudy.craft.base import BaseImage
 from pullstudy.craft.build import CraftedImage, Reporter, craft_images
 from pullstudy.craft.plan import Plan
 from pullstudy.craft.run import PUSH, CraftSettings, open_output, plan_file
-from pullstudy.craft.study import Surroundings
+from pullstudy.craft.study import EmptyTable, Surroundings
 from pullstudy.craft.tabulate import write_crafted, write_planned
 from pullstudy.errors import ConfigError
 from pullstudy.registry.server import serve_layout
@@ -68,7 +69,12 @@ class CraftStage:
     def _plans(self) -> list[tuple[Plan, BaseImage]]:
         found = []
         for path in self._paths:
-            plan, base = plan_file(path, self._around, beyond_limits=self._beyond_limits)
+            try:
+                plan, base = plan_file(path, self._around, beyond_limits=self._beyond_limits)
+            except EmptyTable as exc:
+                # A study may lack a part of the data, as a partial archive does.
+                print(f"pullstudy: {exc}; none of its images is planned", file=sys.stderr)
+                continue
             named = replace(plan.study, uri=f"{self._repository}-{plan.study.name}")
             found.append((replace(plan, study=named), base))
         return found

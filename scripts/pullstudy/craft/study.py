@@ -38,6 +38,10 @@ class StudyError(ConfigError):
     """A study file is wrong; the message names the file and the key."""
 
 
+class EmptyTable(StudyError):
+    """A table that a study file names has no row to go by."""
+
+
 @dataclass(frozen=True)
 class Size:
     """A total size; `percentile` says which one of real images it is, where that is known."""
@@ -124,7 +128,8 @@ def load_study(path: Path, around: Surroundings = ALONE) -> Study:
         return replace(study, name=path.stem, uri=uri)
     except ConfigError as exc:
         text = str(exc).removeprefix(f"{path}: ").removeprefix("study: ")
-        raise StudyError(f"{path}: {text}") from exc
+        kind = EmptyTable if isinstance(exc, EmptyTable) else StudyError
+        raise kind(f"{path}: {text}") from exc
     except OSError as exc:
         raise StudyError(f"{path}: {exc.strerror}; give a study file") from exc
     except UnicodeDecodeError as exc:
@@ -236,7 +241,7 @@ def _read_distribution(value: Any, find: FindTable) -> tuple[int, ...]:
     table = _read_columns(find(value["from"]), "distribution.from", ("size_bytes",))
     sizes = pc.drop_null(table["size_bytes"])
     if not len(sizes):
-        raise StudyError(f"key 'distribution.from': {value['from']}: no layer sizes")
+        raise EmptyTable(f"key 'distribution.from': {value['from']}: no layer sizes")
     return tuple(sizes.to_pylist())
 
 
@@ -261,7 +266,7 @@ def _read_columns(path: Path, key: str, names: Iterable[str]) -> pa.Table:
     names = list(names)
     try:
         table = pa_csv.read_csv(path) if path.suffix == ".csv" else pq.read_table(path)
-        return table.select(names)
+        table = table.select(names)
     except FileNotFoundError as exc:
         raise StudyError(f"key {key!r}: {path}: no such file") from exc
     except OSError as exc:
@@ -269,3 +274,6 @@ def _read_columns(path: Path, key: str, names: Iterable[str]) -> pa.Table:
         raise StudyError(f"key {key!r}: {path}: {reason}") from exc
     except (pa.ArrowInvalid, KeyError) as exc:
         raise StudyError(f"key {key!r}: {path}: no table with {', '.join(names)}") from exc
+    if not table.num_rows:
+        raise EmptyTable(f"key {key!r}: {path}: the table has no rows")
+    return table

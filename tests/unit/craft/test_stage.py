@@ -69,6 +69,18 @@ def test_the_plan_holds_every_image_and_why_one_is_skipped(
     assert {row["shared_layer_count"] for row in rows} == {0, None}
 
 
+def test_a_table_without_rows_plans_nothing(
+    tmp_path: Path, tables: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tables[0].parent / "layers.parquet"
+    pq.write_table(pa.table({"size_bytes": pa.array([], pa.int64())}), empty)
+    make_stage(tmp_path, tables).plan(tmp_path / "plan.parquet")
+    assert {row["percentile"] for row in read(tmp_path / "plan.parquet")} == {50.0}
+    said = capsys.readouterr().err
+    assert "b.yaml: key 'distribution.from'" in said
+    assert said.endswith("has no rows; none of its images is planned\n")
+
+
 def test_what_is_crafted_can_be_pulled_from_the_layout(tmp_path: Path, tables: list[Path]) -> None:
     stage = make_stage(tmp_path, tables, beyond_limits=True)
     crafted = stage.craft_into_layout(tmp_path / "layout", tmp_path / "images.parquet")
