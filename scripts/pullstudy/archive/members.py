@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +56,18 @@ def read_members(
         raise ArchiveMissing(f"{archive}: no such file or folder; check the archive's path")
     for path, content in members:
         yield path.decode("utf-8", "replace"), content
+
+
+def read_ahead(members: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    """Yield the same members, each read and inflated while the one before it is worked on.
+
+    Worth its thread where files are large.
+    """
+    with ThreadPoolExecutor(1) as reader:
+        member = reader.submit(next, members, None)
+        while (found := member.result()) is not None:
+            member = reader.submit(next, members, None)
+            yield found
 
 
 def list_folders(archive: Path, prefix: str) -> list[str]:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from pullstudy.archive.members import read_members
+from pullstudy.archive.members import read_ahead, read_members
 from pullstudy.archive.published import SUBSET, Misfit, cover_file, read_subset, to_columns
 from pullstudy.naming import is_tag
 from pullstudy.registry.documents import (
@@ -62,7 +62,7 @@ def tabulate_registry(archive: Path, folder: Path) -> None:
         TableWriter("subset", folder / "subset.parquet") as subset,
         open_registry_tables(folder) as tables,
     ):
-        for path, content in read_members(archive, [LISTING, SUBSET, REGISTRY]):
+        for path, content in read_ahead(read_members(archive, [LISTING, SUBSET, REGISTRY])):
             name = path.removeprefix(f"{REGISTRY}/").removesuffix(f"/{_DOCUMENT}")
             if path in (LISTING, SUBSET):
                 files[path] = content
