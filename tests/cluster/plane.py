@@ -171,6 +171,9 @@ class ControlPlane:
                 self._programs / "kube-scheduler",
                 f"--kubeconfig={self.kubeconfig('system:kube-scheduler')}",
                 "--leader-elect=false",
+                # A pod whose binding the API server did not take is tried again; by default after
+                # 5 minutes, which is longer than a test.
+                "--pod-max-in-unschedulable-pods-duration=5s",
                 f"--secure-port={free_port()}",
                 f"--cert-dir={self._folder}/pki-scheduler",
             ],
