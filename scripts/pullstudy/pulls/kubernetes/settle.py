@@ -67,8 +67,10 @@ class Judge:
         for node in self._nodes - self._done:
             self._judge_node(node)
         if time.monotonic() - self._begun > self._timeout:
+            waiting = {pod.spec.node_name: _say_wait(pod) for pod in pods}
             for node in self._nodes - self._done:
-                self._settle(node, f"no result within {self._timeout:g} s")
+                why = waiting.get(node) or waiting.get("") or "there is no pod"
+                self._settle(node, f"no result within {self._timeout:g} s: {why}")
         return Settlement(set(self._done), dict(self._lost), owing)
 
     @property
@@ -131,6 +133,18 @@ class Judge:
             and not self._book.unready_nodes.keys() & self._nodes
         ):
             raise ClusterError(f"pod {pod.metadata.name}: no node for it: {placed.message}")
+
+
+def _say_wait(pod: Pod) -> str:
+    """Say what a pod that is not done waits for."""
+    placed = pod.condition("PodScheduled")
+    waiting = pod.container.waiting
+    if waiting is not None:
+        return f"its container waits: {' '.join((waiting.reason, waiting.message)).strip()}"
+    if pod.spec.node_name:
+        return f"its pod is {pod.status.phase or 'new'} on it"
+    why = f": {placed.message}" if placed is not None and placed.message else ""
+    return f"a pod has no node{why}"
 
 
 def _why_not(pod: Pod) -> str | None:

@@ -134,10 +134,39 @@ def test_a_node_may_be_away_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> Non
     assert each.judge().lost == {NODE: "the node is not ready: NodeStatusUnknown"}
 
 
-def test_time_runs_out() -> None:
-    over, lost = judge(make_book(), timeout=-1)
-    assert over
-    assert "no result within" in lost[NODE]
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        ({"phase": "Pending"}, "its pod is Pending on it"),
+        (
+            {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]},
+            "its container waits: ContainerCreating",
+        ),
+        ({"node_name": ""}, "a pod has no node"),
+        (
+            {
+                "node_name": "",
+                "conditions": [
+                    {
+                        "type": "PodScheduled",
+                        "status": "False",
+                        "reason": "SchedulerError",
+                        "message": "binding rejected",
+                    }
+                ],
+            },
+            "a pod has no node: binding rejected",
+        ),
+    ],
+)
+def test_time_runs_out(status: dict[str, Any], why: str) -> None:
+    over, lost = judge(make_book(**status), timeout=0)
+    assert (over, lost) == (True, {NODE: f"no result within 0 s: {why}"})
+
+
+def test_time_runs_out_without_a_pod() -> None:
+    over, lost = judge(Book(), timeout=0)
+    assert (over, lost) == (True, {NODE: "no result within 0 s: there is no pod"})
 
 
 def test_an_event_that_never_comes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
