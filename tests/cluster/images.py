@@ -30,8 +30,8 @@ _APPLETS = (
 _OCI = "application/vnd.oci.image"
 
 
-def push_busybox(reference: str) -> str:
-    """Push an image with Debian's static busybox; it sleeps until it is killed.
+def push_busybox(reference: str, seconds: int = 2**31 - 1) -> str:
+    """Push an image with Debian's static busybox; it sleeps so long, or until it is killed.
 
     Returns its digest.
     """
@@ -43,7 +43,7 @@ def push_busybox(reference: str) -> str:
         {
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Entrypoint": ["/bin/sleep", "2147483647"], "Env": ["PATH=/bin"]},
+            "config": {"Entrypoint": ["/bin/sleep", str(seconds)], "Env": ["PATH=/bin"]},
             "rootfs": {"type": "layers", "diff_ids": [digest_of(plain)]},
         }
     ).encode()

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import docker
 import pytest
+from typer.testing import CliRunner
 
+from pullstudy.cli import app
 from pullstudy.craft.run import CraftSettings, craft_study
 from pullstudy.craft.study import Surroundings
 from pullstudy.registry.push import RepositoryPusher
@@ -174,6 +176,13 @@ def test_the_layer_limit_of_docker_is_where_the_plan_says(
         check=False,
     )
     assert "max depth exceeded" in refused.stderr
+    # What the inspection says before a pull is what the engine says after it.
+    told = CliRunner().invoke(app, ["inspect", *references, "--plain-http", "--no-local", "--json"])
+    engine_refuses = [
+        any("Docker Engine" in refusal["who"] for refusal in image["refused_by"])
+        for image in json.loads(told.stdout)["images"]
+    ]
+    assert engine_refuses == [False, True, True]
     containerd.pull(references[2])
     assert containerd.start(references[2]) == READY
 

@@ -1,6 +1,6 @@
 -- Question:   How many layers does an image have, and does it grow over the years?
 -- Grain:      one year of creation.
--- Definition: all images with known layers; over_127 counts those that Docker's overlay2 refuses.
+-- Definition: all images with known layers; over_125 counts those that Docker Engine refuses.
 -- Slide:      20-21
 SELECT
     trend_year AS year,
@@ -13,7 +13,7 @@ SELECT
     quantile_cont(layer_count, 0.75) AS p75,
     quantile_cont(layer_count, 0.95) AS p95,
     max(layer_count) AS maximum,
-    count(*) FILTER (layer_count > 127) AS over_127
+    count(*) FILTER (layer_count > 125) AS over_125
 FROM landscape_images
 WHERE trend_year IS NOT NULL
 GROUP BY trend_year

@@ -35,7 +35,7 @@ _Tables = Annotated[
 ]
 _BeyondLimits = Annotated[
     bool,
-    typer.Option("--beyond-limits", help="Make also more than 127 layers and layers above 10 GB."),
+    typer.Option("--beyond-limits", help="Make also more than 125 layers and layers above 10 GB."),
 ]
 _PlainHttp = Annotated[
     bool, typer.Option("--plain-http", help="Talk to the registry without encryption.")

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from pullstudy.craft.build import CraftedImage, Reporter
 from pullstudy.craft.estimate import estimate_plan
-from pullstudy.craft.limits import DOCKER_PULL_LIMIT
+from pullstudy.craft.limits import DOCKER_LAYER_LIMIT
 from pullstudy.craft.plan import Plan, SkippedImage
 
 # Where there is no screen: wide enough for every name and reason, one line for each image.
@@ -108,10 +108,10 @@ def _summarise(plan: Plan) -> Table:
         "time": f"{_in_words(total.seconds)} to generate them here, "
         f"{_in_words(total.unique_bytes * 8 / 1e9)} to send them at 1 Gbit/s",
     }
-    deep = [image for image in plan.images if image.cell.layer_count > DOCKER_PULL_LIMIT]
+    deep = [image for image in plan.images if image.cell.layer_count > DOCKER_LAYER_LIMIT]
     if deep:
         rows["note"] = (
-            f"Docker Engine itself pulls up to {DOCKER_PULL_LIMIT} layers; "
+            f"Docker Engine pulls up to {DOCKER_LAYER_LIMIT} layers; "
             f"images with more: {len(deep):,}, which containerd accepts"
         )
     summary = Table.grid(padding=(0, 2))

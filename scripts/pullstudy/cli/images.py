@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -122,6 +121,8 @@ def open_console() -> Console:
 
 
 def _make_display(console: Console) -> Display:
+    import asyncio
+
     async def show(watch: Watch) -> None:
         with console.status("") as status:
             while True:

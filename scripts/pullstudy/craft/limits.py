@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-# Of what overlay mounts hold, Docker Engine keeps two for a running container (moby,
-# layer/layer_store.go, maxLayerDepth): images with 126 and 127 layers suit its storage, not itself.
-DOCKER_LAYER_LIMIT = 127
-DOCKER_PULL_LIMIT = 125
+# overlay2 stacks 127 layers, of which Docker Engine keeps two for the container that runs (moby,
+# layer/layer_store.go, maxLayerDepth): the 127 that people name are 125 for an image.
+DOCKER_LAYER_LIMIT = 125

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pullstudy.craft.limits import DOCKER_LAYER_LIMIT
 from pullstudy.figures.style import (
     GREY,
     LIMIT,
@@ -16,9 +17,6 @@ from pullstudy.figures.style import (
     format_log,
     make_figure,
 )
-
-# Docker's overlay2 takes no more layers than this; containerd does.
-DOCKER_LAYER_LIMIT = 127
 
 
 def draw_layers(layers: pd.DataFrame) -> Figure:

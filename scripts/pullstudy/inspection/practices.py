@@ -17,7 +17,6 @@ from typing import Any
 from pullstudy.inspection.documents import ImageConfig, RunSettings
 from pullstudy.inspection.layers import clean_command
 from pullstudy.inspection.reading import ReadImage
-from pullstudy.query import connect
 
 _RULES = Path(__file__).parents[3] / "workflow/sql/practice_verdicts.sql"
 _find_instruction = re.compile(r"(RUN|WORKDIR|MAINTAINER) (.*)", re.DOTALL).fullmatch
@@ -79,6 +78,9 @@ class Broken:
 
 def find_broken(images: Sequence[ReadImage]) -> list[list[Broken]]:
     """Judge images together; returns what each breaks. Images without a config break nothing."""
+    # Its database takes longer to load than all else here: see inspect_images.
+    from pullstudy.query import connect
+
     tables = {
         "dockerfiles": [{"dockerfile_id": number} for number in range(len(images))],
         "stages": [_stage(number, image) for number, image in enumerate(images) if image.config],

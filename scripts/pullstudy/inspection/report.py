@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any
 
 from pullstudy.cost.formula import Cluster, Speed
@@ -94,7 +95,9 @@ def inspect_images(
     the images of Docker Engine. count: called after each image that was read.
     Raises ConfigError, or the error of a compared image.
     """
-    with ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(2) as beside:
+        # What judges practices takes long to load: it does so while the registries answer.
+        beside.submit(import_module, "pullstudy.query")
         local_images = beside.submit(list_local_images) if with_local else None
         read = read_images([*names, *compared], settings, platform, count)
         local = local_images.result() if local_images else []

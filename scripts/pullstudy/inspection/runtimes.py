@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pullstudy.craft.limits import DOCKER_PULL_LIMIT
+from pullstudy.craft.limits import DOCKER_LAYER_LIMIT
 from pullstudy.inspection.layers import InspectedLayer
 from pullstudy.inspection.reading import ReadImage
 
@@ -107,10 +107,10 @@ def _refuse_layers(layers: Sequence[InspectedLayer]) -> Iterator[Refusal]:
 
 
 def _refuse_count(image: ReadImage, layers: Sequence[InspectedLayer]) -> Iterator[Refusal]:
-    if len(layers) > DOCKER_PULL_LIMIT:
+    if len(layers) > DOCKER_LAYER_LIMIT:
         yield Refusal(
-            "Docker Engine",
-            f"it has {len(layers)} layers, more than {DOCKER_PULL_LIMIT}; the engine says so only "
+            "Docker Engine with overlay2",
+            f"it has {len(layers)} layers, more than {DOCKER_LAYER_LIMIT}; the engine says so only "
             "after it has pulled all of them",
             "join RUN instructions, or build in stages and COPY the result",
         )

@@ -16,7 +16,6 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 import msgspec
 import orjson
-from requests.utils import parse_header_links
 
 from pullstudy.naming import is_digest
 from pullstudy.registry.auth import repository_scope
@@ -288,7 +287,13 @@ def _next_page(path: str, answer: Answer) -> str:
 
     Only path and query count: registries behind proxies name hosts that cannot be reached.
     """
-    for header in answer.headers.getall("Link", ()):
+    headers = answer.headers.getall("Link", ())
+    if not headers:
+        return ""
+    # It takes longer to load than what has no second page takes in all.
+    from requests.utils import parse_header_links
+
+    for header in headers:
         for link in parse_header_links(header):
             relation = next((value for name, value in link.items() if name.lower() == "rel"), "")
             if link["url"] and _has_next(relation):

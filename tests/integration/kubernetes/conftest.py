@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ reads: 100%
 
 WriteStudy = Callable[..., Path]
 
+_HERE = Path(__file__).parent
+# The cluster that runs. A fixture of the scope of a package would do, but the package would be
+# called kubernetes, as the client is.
+_RUNNING = contextlib.ExitStack()
+
 
 def check_programs() -> None:
     """Skip (fail in CI) unless a cluster can be brought up here."""
@@ -38,10 +44,19 @@ def check_programs() -> None:
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
+def lab() -> Lab:
     check_programs()
-    with run_lab(nodes=2, users=[GUEST]) as running:
-        yield running
+    return _RUNNING.enter_context(run_lab(nodes=2, users=[GUEST]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """End the cluster after the last test here: all that come later need the machine."""
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or _HERE not in nextitem.path.parents:
+            _RUNNING.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 import yaml
+from kubernetes import client
 
 from pullstudy.pulls.kubernetes.connect import Api
 from pullstudy.pulls.kubernetes.strategies import RESOURCES
@@ -121,12 +124,37 @@ def test_the_plan_is_shown_and_what_it_would_make_is_valid(
     assert not [n for n in names_of(lab, "/api/v1/namespaces") if n.startswith("pullstudy")]
 
 
-def test_a_study_above_its_limit_needs_a_yes(write_study: WriteStudy, tmp_path: Path) -> None:
-    options = {"price_per_node_hour": 1000.0, "price_limit": 0.5}
-    study = write_study("dear", options=options)
-    done = pull(study, "--out", str(tmp_path / "out"))
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (
+            {"price_per_node_hour": 1000.0, "price_limit": 0.5},
+            r"estimated to cost \d+\.\d\d, its limit is 0\.5 \(options\.price_limit\); add --yes",
+        ),
+        (
+            {"node_hours_limit": 0.001},
+            r"need \d\.\d node-hours, its limit is 0\.001 \(options\.node_hours_limit\); add --yes",
+        ),
+    ],
+)
+def test_a_study_above_its_limit_needs_a_yes(
+    lab: Lab, write_study: WriteStudy, tmp_path: Path, options: dict[str, float], reason: str
+) -> None:
+    done = pull(write_study("dear", options=options), "--out", str(tmp_path / "out"))
     assert done.returncode == 1
-    assert re.search(r"estimated to cost \d+\.\d\d, its limit is 0.5", done.stderr)
+    assert re.search(reason, done.stderr)
+    assert done.stderr.count("\n") == 1
+    assert "pullstudy-dear" not in names_of(lab, "/api/v1/namespaces")
+
+
+def test_a_yes_lets_it_run(
+    lab: Lab, images: list[str], write_study: WriteStudy, tmp_path: Path
+) -> None:
+    study = write_study("dear", images=images[:1], options={"node_hours_limit": 0.001})
+    done = pull(study, "--out", str(tmp_path / "out"), "--yes")
+    assert done.returncode == 0, done.stderr
+    assert set(count_pulls(tmp_path / "out").values()) == {1}
+    assert_clean(lab, images)
 
 
 def test_a_cluster_that_is_too_small_is_told(write_study: WriteStudy, tmp_path: Path) -> None:
@@ -146,20 +174,78 @@ def test_an_account_gets_by_with_the_rights_that_are_written_down(
     assert refused.returncode == 1
     assert "preflight: this account may not create, get, delete configmaps" in refused.stderr
     assert refused.stderr.count("\n") == 1
-    rights = [each for each in yaml.safe_load_all((RESOURCES / "rbac.yaml").read_text()) if each]
-    for manifest in rights:
-        api.apply(manifest)
-    try:
+    with grant_rights(api):
         done = pull(study, "--out", str(tmp_path / "out"))
         assert done.returncode == 0, done.stderr
         assert set(count_pulls(tmp_path / "out").values()) == {1}
         # The namespace is the user's; what was made in it is gone.
         left = json.loads(lab.plane.ask("/apis/batch/v1/namespaces/pullstudy/jobs"))["items"]
         assert not left
+    assert not [node.name for node in lab.nodes for image in images if node.has_image(image)]
+
+
+@contextlib.contextmanager
+def grant_rights(api: Api, **subject: str) -> Iterator[None]:
+    """Let an account run studies in the namespace `pullstudy`; the one of the file by default."""
+    text = (RESOURCES / "rbac.yaml").read_text()
+    rights: list[dict[str, Any]] = [each for each in yaml.safe_load_all(text) if each]
+    for manifest in rights:
+        if subject and "subjects" in manifest:
+            manifest["subjects"] = [subject]
+        api.apply(manifest)
+    try:
+        yield
     finally:
         for manifest in rights:
             api.delete(manifest)
-    assert not [node.name for node in lab.nodes for image in images if node.has_image(image)]
+        while api.read(rights[0]) is not None:
+            time.sleep(0.2)
+
+
+def test_a_pod_finds_the_cluster_around_it(
+    lab: Lab, images: list[str], write_study: WriteStudy, api: Api, tmp_path: Path
+) -> None:
+    """With a service account's own token, and files where a pod has them."""
+    study = write_study("inside", images=images[:1], options={"namespace": "pullstudy"})
+    document = yaml.safe_load(study.read_text())
+    del document["endpoints"]
+    study.write_text(yaml.safe_dump(document))
+    account = {"kind": "ServiceAccount", "name": "runner", "namespace": "pullstudy"}
+    with grant_rights(api, **account):
+        metadata = {"name": "runner", "namespace": "pullstudy"}
+        api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+        asked = client.AuthenticationV1TokenRequest(spec=client.V1TokenRequestSpec(audiences=[]))
+        create = api.core.create_namespaced_service_account_token
+        token = api.call(create, "runner", "pullstudy", asked).status.token
+        done = pull_inside(lab, token, tmp_path, study)
+    assert done.returncode == 0, done.stderr
+    assert set(count_pulls(tmp_path / "out").values()) == {1}
+
+
+def pull_inside(
+    lab: Lab, token: str, folder: Path, study: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a study as a pod would, in a mount namespace with a pod's files."""
+    (folder / "token").write_text(token)
+    authority = connection_of(lab)["certificate-authority"]
+    script = (
+        "set -e; mount -t tmpfs none /run; own=/run/secrets/kubernetes.io/serviceaccount; "
+        'mkdir -p "$own"; cp "$1" "$own/token"; cp "$2" "$own/ca.crt"; shift 2; exec "$@"'
+    )
+    inside = ["unshare", "--mount", "sh", "-c", script, "sh", str(folder / "token"), authority]
+    host, _, port = connection_of(lab)["server"].removeprefix("https://").partition(":")
+    around = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port, "KUBECONFIG": ""}
+    return subprocess.run(
+        [*inside, *command(study, "--out", str(folder / "out"))],
+        capture_output=True, text=True, check=False, timeout=300, env=os.environ | around,
+    )  # fmt: skip
+
+
+def connection_of(lab: Lab) -> dict[str, str]:
+    """Where the API server is, and which certificate it shows."""
+    document = yaml.safe_load(lab.plane.kubeconfig().read_text())
+    cluster: dict[str, str] = document["clusters"][0]["cluster"]
+    return cluster
 
 
 def test_prepulled_images_are_there_when_the_pods_come(

@@ -108,3 +108,27 @@ def test_a_version_that_has_expired_is_listed_again(lab: Lab, api: Api, namespac
         poster.post(range(5, 10))
         wait_for(book, 10 * len(REASONS))
     assert book.event_count == 10 * len(REASONS)
+
+
+def test_bookmarks_keep_a_watch_young_on_which_nothing_comes(
+    api: Api, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The server sends one shortly before it ends a watch; none for events, which it never caches.
+    monkeypatch.setattr("pullstudy.pulls.kubernetes.watch._WATCH_SECONDS", 4)
+    handled: list[str] = []
+    listed = api.core.list_namespaced_config_map
+
+    def handle(change: str, item: msgspec.Raw) -> None:
+        handled.append(change)
+
+    with Watcher(api, listed, ("kube-node-lease",), handle) as watcher:
+        seen, before = watcher._version, list(handled)
+        for number in range(3):
+            metadata = {"name": f"elsewhere{number}", "namespace": namespace}
+            api.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+        end = time.monotonic() + 30
+        while watcher.reconnected == 0 and time.monotonic() < end:
+            time.sleep(0.1)
+        watcher.check()
+        assert int(watcher._version) > int(seen)
+    assert (handled, watcher.relisted) == (before, 0)

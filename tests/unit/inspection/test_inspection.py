@@ -85,7 +85,7 @@ def test_what_runtimes_refuse() -> None:
 
     assert reasons(make_image(("ADD x /", 90))) == ""
     many = make_image(*[(f"RUN {n}", 100) for n in range(126)])
-    assert "Docker Engine: it has 126 layers" in reasons(many)
+    assert "Docker Engine with overlay2: it has 126 layers" in reasons(many)
     assert reasons(make_image(*[(f"RUN {n}", 100) for n in range(125)])) == ""
     assert "is for linux/arm64" in reasons(make_image(("ADD x /", 90), architecture="arm64"))
     zstd = make_image(("ADD x /", 90), media_type=GZIP.replace("gzip", "zstd"))

@@ -2,9 +2,10 @@
 
 A watch ends all the time: by its time limit, with its connection, with an API server that is
 restarted, and with 410 when the server no longer has what came after our version. In every case
-but the last it goes on from the version that was seen last (a bookmark or an object); after 410
-everything is listed again. So a state may come twice, and none is passed over that still exists;
-whoever handles it tells repetitions by `metadata.uid` and `metadata.resourceVersion`.
+but the last it goes on from the version that was seen last, of an object or of a bookmark (the
+server sends none for events); after 410 everything is listed again. So a state may come twice, and
+none is passed over that still exists; whoever handles it tells repetitions by `metadata.uid` and
+`metadata.resourceVersion`.
 
 Source: kubernetes.io, "Kubernetes API Concepts", "Efficient detection of changes".
 """
