@@ -1,5 +1,5 @@
 -- Question:   Which pulls can be compared with each other?
--- Grain:      one pull by one node that ended well, of an image that the study chose.
+-- Grain:      one pull by one node whose image arrived, of an image that the study chose.
 -- Definition: crafted images, which have a nominal size, and applications, which the study's jobs
 --             ran; what the clusters pulled for themselves is left out. `subject` names the same
 --             image in every registry. Pods that shared a node are one pull.
@@ -38,6 +38,6 @@ SELECT
     p.seconds_including_waiting
 FROM pulls AS p
 WHERE
-    p.outcome = 'pulled'
+    p.outcome IN ('pulled', 'not_started')
     AND p.seconds IS NOT NULL
     AND (p.nominal_bytes IS NOT NULL OR p.image IN (SELECT image FROM applications))

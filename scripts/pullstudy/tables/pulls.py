@@ -51,7 +51,8 @@ PULL_TABLES = (
         Column(
             "outcome",
             LABEL,
-            "pulled; present (it was on the node before); failed; unfinished (no result known)",
+            "pulled; not_started (pulled, but its container did not start); present (it was on the"
+            " node before); failed; unfinished (no result known)",
         ),
         Column("error", TEXT, "message of the failure", True),
         Column("job", TEXT, "`jobs`.job that needed the image", True),
@@ -98,7 +99,7 @@ PULL_TABLES = (
         Column("kubelet", LABEL, "version of the kubelet", True),
         Column("container_runtime", LABEL, "container runtime with its version", True),
         Column("created_at_utc", UTC, "the node joined the cluster", True),
-        Column("pulls", INT32, "rows of `pulls` with outcome pulled on this node"),
+        Column("pulls", INT32, "rows of `pulls` on this node whose image arrived"),
     ),
     _table(
         "jobs",
