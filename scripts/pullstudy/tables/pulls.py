@@ -147,7 +147,12 @@ PULL_TABLES = (
         Column("study", LABEL, "name of the study"),
         Column("factor", LABEL, "what differs: registry, strategy, layers, …; several with +"),
         Column("kind", LABEL, "images compared: crafted, application"),
-        Column("measure", LABEL, "of `pulls`.seconds per cell: median, standard_deviation"),
+        Column(
+            "measure",
+            LABEL,
+            "per cell: median, standard_deviation (of `pulls`.seconds); median_until_ready (from"
+            " the pod or the request until the container had started)",
+        ),
         Column("baseline_run", LABEL, "run that is compared with"),
         Column("treatment_run", LABEL, "run that is compared"),
         Column("baseline", TEXT, "the factor's level in the one"),
