@@ -11,6 +11,7 @@ WITH seen AS (
         run,
         any_value(strategy) AS strategy,
         any_value(registry) AS registry,
+        any_value(repository) AS repository,
         cluster_size,
         kind,
         subject,
@@ -21,7 +22,7 @@ WITH seen AS (
         min(seconds) AS pull_minimum,
         max(seconds) AS pull_maximum,
         median(ready_seconds) AS ready_seconds
-    FROM measured_pulls
+    FROM cluster_pulls
     GROUP BY study, run, cluster_size, kind, subject, nominal_bytes
 ),
 worked AS (
