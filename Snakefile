@@ -28,6 +28,7 @@ for source in config["pulls"]["sources"]:
 include: "workflow/rules/pulls.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/figures_pulls.smk"
+include: "workflow/rules/figures_machine.smk"
 include: "workflow/rules/figures_cost.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/paper.smk"

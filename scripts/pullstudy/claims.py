@@ -1,13 +1,14 @@
 """What the paper states, beside what comes out: `resources/claims.yaml` to `claims.csv`.
 
 A claim names the query that follows the paper's own method (`reproduced`) and, where that method
-is naive, the query that does it right (`corrected`). Nothing computed stands in the claims file.
+is naive, the query that does it right (`corrected`). What the published data cannot tell may have
+been measured since (`measured`, with an interval). Nothing computed stands in the claims file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,37 @@ from pullstudy.files import replace_atomically
 from pullstudy.query import read_value
 from pullstudy.schemas import check_document, read_yaml
 
-COLUMNS = ("id", "statement", "published", "reproduced", "corrected", "unit", "verdict", "note")
+COLUMNS = (
+    "id",
+    "statement",
+    "published",
+    "reproduced",
+    "corrected",
+    "measured",
+    "measured_low",
+    "measured_high",
+    "unit",
+    "verdict",
+    "measured_verdict",
+    "note",
+)
+_KEYS = ("reproduced", "corrected", "measured")
 
 
 @dataclass(frozen=True)
 class Value:
     """Where a number comes from: an expression over the one row of a query that fits `where`.
 
-    parts: the parts of the data (rows of `coverage`) that it rests on.
+    parts: the parts of the data (rows of `coverage`) that it rests on. low, high: expressions for
+    the ends of its interval, if it has one.
     """
 
     query: str
     value: str
-    parts: tuple[str, ...]
+    parts: tuple[str, ...] = ()
     where: str = "true"
+    low: str = "NULL"
+    high: str = "NULL"
 
 
 @dataclass(frozen=True)
@@ -49,6 +67,7 @@ class Claim:
     tolerance: float = 0.0
     reproduced: Value | None = None
     corrected: Value | None = None
+    measured: Value | None = None
     note: str = ""
     not_archived: str = ""
 
@@ -68,8 +87,8 @@ def read_claims(path: Path, schema: Path) -> list[Claim]:
 
 def _read_claim(entry: Mapping[str, Any]) -> Claim:
     values = {
-        key: Value(**{"parts": entry["parts"], **entry[key]})
-        for key in ("reproduced", "corrected")
+        key: Value(**{"parts": entry.get("parts", ()), **entry[key]})
+        for key in _KEYS
         if key in entry
     }
     return Claim(**{key: value for key, value in {**entry, **values}.items() if key != "parts"})
@@ -77,7 +96,7 @@ def _read_claim(entry: Mapping[str, Any]) -> Claim:
 
 def queries_of(claims: Sequence[Claim]) -> list[str]:
     """List the queries that the claims read, sorted."""
-    values = [v for claim in claims for v in (claim.reproduced, claim.corrected) if v]
+    values = [v for claim in claims for v in (getattr(claim, key) for key in _KEYS) if v]
     return sorted({value.query for value in values})
 
 
@@ -114,10 +133,32 @@ def _judge(claim: Claim, queries: Mapping[str, Path], missing: Mapping[str, str]
         "published": claim.published,
         "reproduced": reproduced,
         "corrected": _compute(claim, claim.corrected, queries),
+        **_judge_measured(claim, queries),
         "unit": claim.unit,
         "verdict": verdict,
         "note": "; ".join(text for text in (reason, claim.note, reserve) if text),
     }
+
+
+def _judge_measured(claim: Claim, queries: Mapping[str, Path]) -> dict[str, Any]:
+    """Compare a measurement with the claim: it agrees within its interval or the tolerance."""
+    value = claim.measured
+    low, high = (replace(value, value=end) if value else None for end in _ends_of(value))
+    found = [_compute(claim, each, queries) for each in (value, low, high)]
+    row: dict[str, Any] = dict(
+        zip(("measured", "measured_low", "measured_high"), found, strict=True)
+    )
+    measured = found[0]
+    if measured is None:
+        return row | {"measured_verdict": ""}
+    ends = [end for end in found if end is not None]
+    is_near = abs(measured - claim.published) <= claim.tolerance
+    is_within = min(ends) <= claim.published <= max(ends)
+    return row | {"measured_verdict": "agrees" if is_near or is_within else "differs"}
+
+
+def _ends_of(value: Value | None) -> tuple[str, str]:
+    return (value.low, value.high) if value else ("NULL", "NULL")
 
 
 def _verdict(claim: Claim, reproduced: float | None, missing: Mapping[str, str]) -> tuple[str, str]:

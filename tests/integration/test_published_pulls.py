@@ -53,7 +53,7 @@ def tables(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     connection = duckdb.connect()
     for name in PULL_TABLES:
         connection.execute(f"CREATE VIEW {name} AS SELECT * FROM '{folder / name}.parquet'")
-    for name in ("measured_pulls", "measured_pulls_as_published"):
+    for name in ("measured_pulls", "measured_pulls_as_published", "cluster_pulls"):
         create_view(connection, name)
     connection.execute(
         f"COPY measured_pulls TO '{folder / 'measured_pulls.parquet'}' (FORMAT parquet)"

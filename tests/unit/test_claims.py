@@ -116,3 +116,40 @@ def test_an_ambiguous_value_names_the_claim(tmp_path: Path, queries: dict[str, P
 def test_wrong_entries_are_named(tmp_path: Path, entries: list[Any], message: str) -> None:
     with pytest.raises((ConfigError, ClaimError), match=message):
         read_claims(write_claims(tmp_path, *entries), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("published", "tolerance", "ends", "verdict"),
+    [
+        (8.2, 0, {"low": "n - 1", "high": "n + 1"}, "agrees"),
+        (8.2, 0, {"low": "n - 0.1", "high": "n + 0.1"}, "differs"),
+        (8.2, 0.3, {}, "agrees"),
+        (8.2, 0.1, {}, "differs"),
+        (8.2, 0.1, {"low": "NULL", "high": "NULL"}, "differs"),
+    ],
+)
+def test_a_measurement_agrees_within_its_interval(
+    tmp_path: Path,
+    queries: dict[str, Path],
+    published: float,
+    tolerance: float,
+    ends: dict[str, str],
+    verdict: str,
+) -> None:
+    measured = {"query": "right", "value": "n", "where": "k = 'y'"} | ends
+    entry = {"id": "a", "published": published, "tolerance": tolerance, "measured": measured}
+    claims = read_claims(write_claims(tmp_path, entry | {"not_archived": "never kept"}), SCHEMA)
+    assert queries_of(claims) == ["right"]
+    [row] = judge_claims(claims, queries, write_coverage(tmp_path, 3)).to_dict("records")
+    assert (row["verdict"], row["measured"], row["measured_verdict"]) == (
+        "not archived",
+        8.0,
+        verdict,
+    )
+
+
+def test_what_was_not_measured_has_no_verdict(tmp_path: Path, queries: dict[str, Path]) -> None:
+    entry = computed("a", 10, measured={"query": "right", "value": "n", "where": "false"})
+    claims = read_claims(write_claims(tmp_path, entry), SCHEMA)
+    [row] = judge_claims(claims, queries, write_coverage(tmp_path, 3)).to_dict("records")
+    assert (row["measured"], row["measured_verdict"]) == (None, "")

@@ -24,7 +24,7 @@ rule compare_pulls:
 rule model_pulls:
     """A model calibrated on the pulls, its errors where it was not, and larger clusters."""
     input:
-        pulls=query_result("measured_pulls"),
+        pulls=query_result("cluster_pulls"),
         images=view_files("pull_images"),
     output:
         **stage_tables("model"),

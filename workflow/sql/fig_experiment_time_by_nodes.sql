@@ -17,7 +17,7 @@ WITH images AS (
         max(coalesce(ready_at_utc, pulled_at_utc)) AS end_at_utc,
         max(seconds) AS slowest_seconds,
         median(seconds) AS median_seconds
-    FROM measured_pulls
+    FROM cluster_pulls
     GROUP BY study, run, kind, cluster_size, subject
 ),
 worked AS (

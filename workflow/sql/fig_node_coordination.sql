@@ -7,7 +7,7 @@ WITH clocked AS (
         *,
         min(coalesce(scheduled_at_utc, requested_at_utc))
             OVER (PARTITION BY study, run, cluster_size, subject, attempt) AS begin_at_utc
-    FROM measured_pulls
+    FROM cluster_pulls
     WHERE requested_at_utc IS NOT NULL
 )
 SELECT

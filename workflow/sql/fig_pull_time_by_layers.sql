@@ -14,7 +14,7 @@ SELECT
     min(seconds) AS minimum,
     median(seconds) AS median,
     max(seconds) AS maximum
-FROM measured_pulls
+FROM cluster_pulls
 WHERE kind = 'crafted'
 GROUP BY study, run, cluster_size, nominal_bytes, layers
 QUALIFY count(*) OVER (PARTITION BY study, run, cluster_size, nominal_bytes) >= 3

@@ -21,5 +21,10 @@ SELECT
     1 / ratio_high AS speedup_low,
     1 / ratio_low AS speedup_high
 FROM comparisons
-WHERE factor = 'platform' AND measure = 'median' AND subject IS NULL AND cluster_size IS NULL
+WHERE
+    factor = 'platform'
+    AND measure = 'median'
+    AND subject IS NULL
+    AND cluster_size IS NULL
+    AND study IN (SELECT study FROM cluster_pulls)
 ORDER BY ALL

@@ -21,5 +21,9 @@ SELECT
     ratio_low,
     ratio_high
 FROM comparisons
-WHERE factor = 'registry' AND measure = 'median' AND subject IS NULL
+WHERE
+    factor = 'registry'
+    AND measure = 'median'
+    AND subject IS NULL
+    AND study IN (SELECT study FROM cluster_pulls)
 ORDER BY ALL

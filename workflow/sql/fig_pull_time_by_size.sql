@@ -21,7 +21,7 @@ SELECT
     max(seconds) AS maximum,
     avg(seconds) AS mean,
     stddev_samp(seconds) AS standard_deviation
-FROM measured_pulls
+FROM cluster_pulls
 WHERE kind = 'crafted'
 GROUP BY study, run, cluster_size, layers, nominal_bytes
 ORDER BY study, run, layers, cluster_size, nominal_bytes

@@ -24,5 +24,5 @@ SELECT
     wait_seconds,
     wait_seconds / median_seconds AS wait_share
 FROM spreads
-WHERE nodes > 1
+WHERE nodes > 1 AND study IN (SELECT study FROM cluster_pulls)
 ORDER BY study, run, cluster_size, nominal_bytes, subject

@@ -11,6 +11,7 @@ WITH seen AS (
         run,
         any_value(strategy) AS strategy,
         any_value(registry) AS registry,
+        any_value(repository) AS repository,
         cluster_size,
         kind,
         subject,
@@ -20,8 +21,8 @@ WITH seen AS (
         median(seconds) AS pull_seconds,
         min(seconds) AS pull_minimum,
         max(seconds) AS pull_maximum,
-        median(epoch_us(ready_at_utc) - epoch_us(scheduled_at_utc)) / 1e6 AS ready_seconds
-    FROM measured_pulls
+        median(ready_seconds) AS ready_seconds
+    FROM cluster_pulls
     GROUP BY study, run, cluster_size, kind, subject, nominal_bytes
 ),
 worked AS (

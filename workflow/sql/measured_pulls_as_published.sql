@@ -16,4 +16,4 @@ SELECT
     node,
     unnest(reported_seconds) AS seconds
 FROM pulls
-WHERE outcome = 'pulled' AND nominal_bytes IS NOT NULL
+WHERE outcome IN ('pulled', 'not_started') AND nominal_bytes IS NOT NULL

@@ -20,7 +20,8 @@ SELECT
     median(b.pull_seconds) AS baseline_median_seconds,
     median(t.pull_seconds) AS treatment_median_seconds
 FROM fig_time_to_run_by_strategy AS b
-JOIN fig_time_to_run_by_strategy AS t USING (study, kind, subject, cluster_size, registry)
+JOIN fig_time_to_run_by_strategy AS t
+    USING (study, kind, subject, cluster_size, registry, repository)
 WHERE b.strategy = 'plain' AND t.strategy = 'streaming'
 GROUP BY b.study, b.kind, b.run, t.run, cluster_size
 ORDER BY ALL

@@ -56,13 +56,19 @@ def pull(
 def _show(study: Path, backend: Backend, *, is_cleaning: bool) -> None:
     """Print what a study would make, or take away what it has left."""
     from pullstudy.errors import ConfigError
-    from pullstudy.pulls.backend import PaidBackend
+    from pullstudy.pulls.backend import CleanableBackend, PaidBackend
     from pullstudy.pulls.measure import check_strategies
     from pullstudy.pulls.study import load_pull_study
 
-    if not isinstance(backend, PaidBackend):
-        raise ConfigError(f"--dry-run, --clean: backend {backend.name} leaves nothing behind")
     plan = load_pull_study(study)
     check_strategies(plan, backend)
-    for line in backend.clean(plan) if is_cleaning else backend.preview(plan):
+    if is_cleaning and isinstance(backend, CleanableBackend):
+        lines = backend.clean(plan)
+    elif not is_cleaning and isinstance(backend, PaidBackend):
+        lines = backend.preview(plan)
+    elif is_cleaning:
+        raise ConfigError(f"--clean: backend {backend.name} leaves nothing behind")
+    else:
+        raise ConfigError(f"--dry-run: backend {backend.name} makes nothing but pulls")
+    for line in lines:
         typer.echo(line)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pullstudy.pulls.backend import FAILED, Trial, TrialResult
+from pullstudy.pulls.backend import FAILED, NOT_STARTED, Trial, TrialResult
 from pullstudy.pulls.measure import Reporter
 
 
@@ -79,6 +79,7 @@ def describe(trial: Trial, result: TrialResult) -> str:
     head = f"{cluster.run}  {cluster.size} x {_name(trial)}  #{trial.attempt}"
     seconds = sorted(pull.seconds for pull in result.pulls if pull.seconds is not None)
     failed = [pull for pull in result.pulls if pull.outcome == FAILED]
+    idle = [pull for pull in result.pulls if pull.outcome == NOT_STARTED]
     parts = []
     if seconds:
         middle = statistics.median(seconds)
@@ -87,6 +88,8 @@ def describe(trial: Trial, result: TrialResult) -> str:
             parts.append(f"{seconds[0]:.2f} to {seconds[-1]:.2f}")
     if failed:
         parts.append(f"{len(failed)} of {total} failed: {failed[0].error}")
+    if idle:
+        parts.append(f"{len(idle)} of {total} pulled but not started: {idle[0].error}")
     return f"{head}  {', '.join(parts)}"
 
 

@@ -21,7 +21,7 @@ ROWS_PRINTED = 40
 _TEXT_LENGTH_MAX = 60
 _SHORT_REASON = "data are missing (Table 1)"
 _SHORT_RESERVE = "corrected: data are missing"
-_NUMBERS = ("published", "reproduced", "corrected")
+_NUMBERS = ("published", "reproduced", "corrected", "measured", "measured_low", "measured_high")
 _find_header = re.compile(r"^-- (\w+): +(.*?)(?=^-- \w+: |^[^-]|^$)", re.MULTILINE | re.DOTALL)
 
 
@@ -93,7 +93,8 @@ def list_claims(path: Path, reasons: Iterable[str]) -> list[dict[str, Any]]:
         for detail in reasons:
             note = note.replace(detail, _SHORT_REASON)
         note = note.replace(f"corrected rests on part of the data: {_SHORT_REASON}", _SHORT_RESERVE)
-        texts = {name: row[name] for name in ("id", "statement", "unit", "verdict")}
+        names = ("id", "statement", "unit", "verdict", "measured_verdict")
+        texts = {name: row[name] for name in names}
         rows.append({**texts, "note": note, **printed})
     return rows
 

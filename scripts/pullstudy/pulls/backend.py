@@ -19,13 +19,16 @@ from pullstudy.pulls.images import PulledImage
 from pullstudy.pulls.record import Job, Node, Pull, PullLayer, registry_of
 from pullstudy.pulls.study import PullStudy, Run
 
-PULLED, FAILED = "pulled", "failed"
+PULLED, NOT_STARTED, FAILED = "pulled", "not_started", "failed"
+# Outcomes of pulls whose image arrived.
+ARRIVED = (PULLED, NOT_STARTED)
 
 
 class ClusterPlan(msgspec.Struct, frozen=True):
     """One cluster of a study: `run` names the rows, `settings` says what is the same in them.
 
-    mirror: base URL that nodes ask instead of the registry in a reference.
+    mirror: base URL that nodes ask instead of the registry in a reference. left: names of
+    images that a killed run of the study may have left on the nodes.
     """
 
     study: str
@@ -34,6 +37,7 @@ class ClusterPlan(msgspec.Struct, frozen=True):
     strategy: str
     size: int
     mirror: str | None = None
+    left: frozenset[str] = frozenset()
 
     @property
     def key(self) -> str:
@@ -129,8 +133,16 @@ class Backend(Protocol):
 
 
 @runtime_checkable
-class PaidBackend(Backend, Protocol):
-    """A backend whose nodes cost money, and that may leave something behind when it is killed.
+class CleanableBackend(Backend, Protocol):
+    """A backend that may leave something behind when it is killed."""
+
+    def clean(self, study: PullStudy) -> Iterable[str]:
+        """Delete what a study has left; yields, line by line, what. Raises PullstudyError."""
+
+
+@runtime_checkable
+class PaidBackend(CleanableBackend, Protocol):
+    """A backend whose nodes cost money.
 
     has_assent: the user accepts what the study is estimated to cost.
     """
@@ -139,9 +151,6 @@ class PaidBackend(Backend, Protocol):
 
     def preview(self, study: PullStudy) -> Iterable[str]:
         """Yield, line by line, the plan and what would be made. Raises PullstudyError."""
-
-    def clean(self, study: PullStudy) -> Iterable[str]:
-        """Delete what a study has left; yields, line by line, what. Raises PullstudyError."""
 
 
 def job_of(trial: Trial, pulls: list[Pull], begun_us: int, ended_us: int) -> Job:
@@ -156,7 +165,7 @@ def job_of(trial: Trial, pulls: list[Pull], begun_us: int, ended_us: int) -> Job
         created_at_utc=begun_us,
         completed_at_utc=ended_us,
         seconds=(ended_us - begun_us) / 1e6,
-        outcome="failed" if outcomes[FAILED] else "completed",
+        outcome="failed" if outcomes[FAILED] or outcomes[NOT_STARTED] else "completed",
     )
 
 

@@ -30,11 +30,13 @@ from pullstudy.query import connect
 from pullstudy.tables import TABLES, open_writers
 
 CONFIDENCE = 0.95
-_MEASURES: Mapping[str, Statistic] = {
-    "median": median,
-    "standard_deviation": standard_deviation,
+# Which column of `measured_pulls` each measure is of.
+_MEASURES: Mapping[str, tuple[str, Statistic]] = {
+    "median": ("seconds", median),
+    "standard_deviation": ("seconds", standard_deviation),
+    "median_until_ready": ("ready_seconds", median),
 }
-_FACTORS = ("registry", "strategy", "platform", "repository")
+_FACTORS = ("registry", "strategy", "platform", "disk", "repository")
 _GIGABYTE = 1e9
 _SMALLEST_TREND = 4
 
@@ -49,6 +51,14 @@ class Cell(NamedTuple):
     subject: str
     layers: int | None
     nominal_bytes: int | None
+
+
+class _Value(NamedTuple):
+    """One pull, by the columns that are measured; None: not known."""
+
+    cell: Cell
+    node: str
+    seconds: Mapping[str, float | None]
 
 
 class Measured(NamedTuple):
@@ -84,23 +94,24 @@ def measure(pulls: Path, resamples: int, seed: int) -> Measured:
 
     Raises EmptyCorpus when there is no pull.
     """
-    clusters: dict[tuple[str, str, int | None], list[tuple[Cell, str, float]]] = defaultdict(list)
+    clusters: dict[tuple[str, str, int | None], list[_Value]] = defaultdict(list)
     runs: dict[tuple[str, str], dict[str, str | None]] = {}
     for row in _read(pulls):
         cell = Cell(*row[:7])
-        clusters[cell.study, cell.run, cell.cluster_size].append((cell, row[7], row[8]))
+        seconds = {"seconds": row[8], "ready_seconds": row[9]}
+        clusters[cell.study, cell.run, cell.cluster_size].append(_Value(cell, row[7], seconds))
         levels = runs.setdefault((cell.study, cell.run), {})
-        levels |= dict(zip(_FACTORS, row[9:], strict=True))
+        levels |= dict(zip(_FACTORS, row[10:], strict=True))
     if not clusters:
         raise EmptyCorpus(f"{pulls}: holds no pull to compare; replay or run a study first")
     draws: dict[str, dict[Cell, Draws]] = {name: {} for name in _MEASURES}
     nodes: dict[Cell, set[str]] = defaultdict(set)
     for key, values in clusters.items():
-        for cell, node, _ in values:
-            nodes[cell].add(node)
-        for name, statistic in _MEASURES.items():
+        for value in values:
+            nodes[value.cell].add(value.node)
+        for name in _MEASURES:
             label = "/".join(map(str, key))
-            draws[name] |= _draw_cluster(values, statistic, resamples, seed, label)
+            draws[name] |= _draw_cluster(values, name, resamples, seed, label)
     return Measured(
         resamples, seed, draws, {cell: frozenset(found) for cell, found in nodes.items()}, runs
     )
@@ -127,6 +138,7 @@ def find_trends(measured: Measured) -> Iterator[dict[str, Any]]:
 
 def _read(pulls: Path) -> list[tuple[Any, ...]]:
     columns = "study, run, cluster_size, kind, subject, layers, nominal_bytes, node, seconds"
+    columns += ", ready_seconds"
     with connect({"pulls": [pulls]}) as connection:
         return connection.execute(
             f"SELECT {columns}, {', '.join(_FACTORS)} FROM pulls"
@@ -135,21 +147,20 @@ def _read(pulls: Path) -> list[tuple[Any, ...]]:
 
 
 def _draw_cluster(
-    values: Sequence[tuple[Cell, str, float]],
-    statistic: Statistic,
-    resamples: int,
-    seed: int,
-    label: str,
+    values: Sequence[_Value], measure: str, resamples: int, seed: int, label: str
 ) -> dict[Cell, Draws]:
-    """Arrange a cluster's pulls as nodes times cells; repeated pulls are further rows of a node."""
-    cells = list(dict.fromkeys(cell for cell, _, _ in values))
-    nodes = sorted({node for _, node, _ in values})
-    table = np.full((len(nodes), len(cells)), np.nan)
+    """Arrange a cluster's pulls as nodes times repetitions times cells, and draw them again."""
+    column, statistic = _MEASURES[measure]
+    cells = list(dict.fromkeys(value.cell for value in values))
+    nodes = sorted({value.node for value in values})
     repeated: dict[tuple[int, int], list[float]] = defaultdict(list)
-    for cell, node, seconds in values:
-        repeated[nodes.index(node), cells.index(cell)].append(seconds)
-    for place, seconds_of_node in repeated.items():
-        table[place] = np.median(seconds_of_node)
+    for value in values:
+        found = value.seconds[column]
+        place = nodes.index(value.node), cells.index(value.cell)
+        repeated[place].append(np.nan if found is None else found)
+    table = np.full((len(nodes), max(map(len, repeated.values())), len(cells)), np.nan)
+    for (node, cell), seconds in repeated.items():
+        table[node, : len(seconds), cell] = seconds
     drawn = draw_nodes(table, statistic, resamples, seed, label)
     return {cell: Draws(drawn.observed[[n]], drawn.drawn[:, [n]]) for n, cell in enumerate(cells)}
 
@@ -164,7 +175,7 @@ def _compare_runs(measured: Measured) -> Iterator[dict[str, Any]]:
         if first[0] != second[0] or not shared:
             continue
         levels = measured.runs[first], measured.runs[second]
-        differs = [name for name in _FACTORS if levels[0][name] != levels[1][name]]
+        differs = [name for name in _FACTORS if _differs(levels[0][name], levels[1][name])]
         if "registry" in differs:
             differs.remove("repository")  # Another registry is another repository anyway.
         heading = {
@@ -174,6 +185,11 @@ def _compare_runs(measured: Measured) -> Iterator[dict[str, Any]]:
         }
         pairs = [(by_run[first][key], by_run[second][key]) for key in shared]
         yield from _scopes(measured, heading, pairs)
+
+
+def _differs(first: str | None, second: str | None) -> bool:
+    """Whether two levels are known to differ: nodes that nobody described say nothing."""
+    return first is not None and second is not None and first != second
 
 
 def _compare_levels(measured: Measured, variable: str) -> Iterator[dict[str, Any]]:

@@ -18,16 +18,26 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
 
 from pullstudy.errors import PullError
-from pullstudy.pulls.backend import FAILED, PULLED, ClusterPlan, Trial, TrialResult, job_of, now_us
+from pullstudy.pulls.backend import (
+    FAILED,
+    NOT_STARTED,
+    PULLED,
+    ClusterPlan,
+    Trial,
+    TrialResult,
+    job_of,
+    now_us,
+)
 from pullstudy.pulls.endpoints import check_endpoints, name_for_engine
-from pullstudy.pulls.lab import LAB_OPTIONS, LabNode, open_lab
+from pullstudy.pulls.lab import COLD, LAB_OPTIONS, WARM, LabNode, open_lab
+from pullstudy.pulls.lab_claim import clear_dead_labs
 from pullstudy.pulls.machine import describe_node
 from pullstudy.pulls.record import Node, Pull
 from pullstudy.pulls.study import PLAIN, PullStudy, PullStudyError, Run
@@ -52,6 +62,8 @@ class Containerd:
             for key in run.options:
                 if key not in LAB_OPTIONS:
                     raise PullStudyError(f"key 'options.{key}': backend containerd has none")
+            if run.options.get("cache", COLD) not in (COLD, WARM):
+                raise PullStudyError(f"key 'options.cache': {COLD} or {WARM}")
             if run.endpoints:
                 _check_running(run)
             elif os.geteuid() != 0:
@@ -68,13 +80,20 @@ class Containerd:
         is_streaming = plan.strategy == STREAMING
         if plan.settings.endpoints:
             nodes = [
-                LabNode(name=f"containerd-{n}", socket=socket)
+                LabNode(f"containerd-{n}", socket, f"pullstudy-{os.getpid()}-{n}")
                 for n, socket in enumerate(plan.settings.endpoints[: plan.size], 1)
             ]
-            yield _Cluster(plan, nodes)
+            cluster = _Cluster(plan, nodes)
+            cluster.clear()
+            yield cluster
             return
-        with open_lab(plan, with_snapshotter=is_streaming) as (mirror, nodes):
-            yield _Cluster(msgspec.structs.replace(plan, mirror=mirror), nodes)
+        with open_lab(plan, with_snapshotter=is_streaming) as lab:
+            plan = msgspec.structs.replace(plan, mirror=lab.registry)
+            yield _Cluster(plan, lab.nodes, lab.empty_cache)
+
+    def clean(self, _: PullStudy) -> Iterator[str]:
+        """Take away what killed runs left on this machine, those of other studies too."""
+        yield from clear_dead_labs()
 
 
 def _check_running(run: Run) -> None:
@@ -92,13 +111,28 @@ def _check_running(run: Run) -> None:
 class _Cluster:
     """Nodes that pull together."""
 
-    def __init__(self, plan: ClusterPlan, nodes: Sequence[LabNode]) -> None:
+    def __init__(
+        self,
+        plan: ClusterPlan,
+        nodes: Sequence[LabNode],
+        empty_cache: Callable[[], None] | None = None,
+    ) -> None:
         self._plan = plan
         self._clients = [_Client(node, plan) for node in nodes]
+        self._empty_cache = empty_cache
+        self._cached: set[str] = set()
 
     def describe(self) -> list[Node]:
         """Return a row for each node."""
         return [client.describe() for client in self._clients]
+
+    def clear(self) -> None:
+        """Remove what a killed run has left. Raises PullError for an image that others have."""
+        wanted = {name_for_engine(Trial(self._plan, i, 1)) for i in self._plan.settings.images}
+        for client in self._clients:
+            for image in self._plan.left:
+                client.remove(image)
+            client.refuse_others(wanted)
 
     def pull(self, trial: Trial) -> TrialResult:
         """Let all nodes pull the image, and wait for the last."""
@@ -106,6 +140,7 @@ class _Cluster:
         image = name_for_engine(trial)
         for client in self._clients:
             client.remove(image)
+        self._prepare_cache(image)
         begun_us = now_us()
         with ThreadPoolExecutor(len(self._clients)) as threads:
             pulls = list(threads.map(lambda c: c.pull(trial, image, begun_us), self._clients))
@@ -113,6 +148,14 @@ class _Cluster:
         for client in self._clients:
             client.remove(image)
         return TrialResult(pulls, job_of(trial, pulls, begun_us, ended_us))
+
+    def _prepare_cache(self, image: str) -> None:
+        """Let the cache before the registry, if there is one, have the image or nothing."""
+        if self._empty_cache and self._plan.settings.options["cache"] == COLD:
+            self._empty_cache()
+        elif self._empty_cache and image not in self._cached:
+            self._clients[0].fetch(image)
+            self._cached.add(image)
 
 
 class _Said(msgspec.Struct):
@@ -148,6 +191,24 @@ class _Client:
             self._node.renew()
         self._has_pulled = False
 
+    def refuse_others(self, images: Set[str]) -> None:
+        """Raise PullError for an image of another namespace: all of them share their content."""
+        for namespace in self._run("namespaces", "list", "--quiet").split():
+            if namespace == _NAMESPACE:
+                continue
+            listed = self._run("images", "list", "--quiet", namespace=namespace).split()
+            for image in sorted(images & set(listed)):
+                raise PullError(
+                    f"{self._node.socket}: {image} is there already in namespace {namespace}, so "
+                    "that nothing would be pulled; remove it yourself or name another containerd "
+                    "in 'endpoints', and run again"
+                )
+
+    def fetch(self, image: str) -> None:
+        """Read all of an image, and keep nothing of it."""
+        self._run("content", "fetch", "--plain-http", image)
+        self._run("images", "remove", "--sync", image)
+
     def pull(self, trial: Trial, image: str, begun_us: int) -> Pull:
         """Pull an image and, if the run wants it, let its container read its share."""
         self._has_pulled = True
@@ -155,22 +216,22 @@ class _Client:
         run = trial.cluster.settings
         deadline = time.monotonic() + run.limits.timeout_seconds
         said = self._watch(self._pull_command(run, image), deadline)
-        pulled_us, ready_us = now_us(), None
-        if said.status == 0 and run.start:
-            started = self._watch(self._start_command(image), deadline)
-            said = _Said(started.status, said.unpacking_us, started.text)
-            ready_us = now_us() if said.status == 0 else None
+        pulled_us = now_us()
         times: dict[str, Any] = {
             "scheduled_at_utc": begun_us,
             "requested_at_utc": requested_us,
             "started_at_utc": requested_us,
             "pulled_at_utc": pulled_us,
-            "ready_at_utc": ready_us,
         }
         if said.status != 0:
-            late = f"no end within {run.limits.timeout_seconds:g} s"
-            error = said.text if said.status is not None else late
-            return trial.pull_row(self._node.name, FAILED, error=error, **times)
+            return trial.pull_row(self._node.name, FAILED, error=_complaint(said, run), **times)
+        outcome = PULLED
+        if run.start:
+            started = self._watch(self._start_command(image), deadline)
+            if started.status == 0:
+                times["ready_at_utc"] = now_us()
+            else:
+                outcome, times["error"] = NOT_STARTED, _complaint(started, run)
         phases: dict[str, float | None] = {}
         if said.unpacking_us is not None and not self._is_streaming:
             phases["download_seconds"] = (said.unpacking_us - requested_us) / 1e6
@@ -178,7 +239,7 @@ class _Client:
         seconds = (pulled_us - requested_us) / 1e6
         return trial.pull_row(
             self._node.name,
-            PULLED,
+            outcome,
             **times,
             **phases,
             seconds=seconds,
@@ -198,20 +259,22 @@ class _Client:
 
     def _start_command(self, image: str) -> list[str]:
         self._started += 1
-        # runc knows the containers of all nodes of this machine by their names alone.
-        name = f"pullstudy-{os.getpid()}-{self._node.name}-{self._started}"
+        name = f"{self._node.containers}-{self._started}"
         chosen = ["--snapshotter", "stargz"] if self._is_streaming else []
         return [*self._begin("ctr"), "run", "--rm", *chosen, image, name]
 
-    def _begin(self, program: str) -> list[str]:
+    def _begin(self, program: str, namespace: str = _NAMESPACE) -> list[str]:
         # It is the client that downloads: it has to be where its node is.
-        return [*self._node.inside, program, "--address", self._node.socket, "-n", _NAMESPACE]
+        return [*self._node.inside, program, "--address", self._node.socket, "-n", namespace]
 
-    def _run(self, *arguments: str) -> str:
+    def _run(self, *arguments: str, namespace: str = _NAMESPACE) -> str:
         """Run a client that is over at once; what it complains of is the caller's to notice."""
         try:
             done = subprocess.run(
-                [*self._begin("ctr"), *arguments], capture_output=True, text=True, check=False
+                [*self._begin("ctr", namespace), *arguments],
+                capture_output=True,
+                text=True,
+                check=False,
             )
         except OSError as exc:
             raise PullError(f"ctr: cannot be run: {exc.strerror}; install containerd") from exc
@@ -244,3 +307,8 @@ class _Client:
         is_late = time.monotonic() >= deadline
         text = last.decode(errors="replace").removeprefix("ctr: ").removeprefix("ctr-remote: ")
         return _Said(None if is_late else status, unpacking_us, text)
+
+
+def _complaint(said: _Said, run: Run) -> str:
+    late = f"no end within {run.limits.timeout_seconds:g} s"
+    return said.text if said.status is not None else late

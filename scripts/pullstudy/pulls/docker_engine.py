@@ -5,7 +5,8 @@ that the environment names. The engine tells of each layer what it is doing, wit
 stamped here as they come. It downloads three layers at once and extracts one after the other, so
 that decompression and writing are one phase: `unpack_seconds`.
 
-Images of the study are removed from the engine before and after each pull.
+Images of the study are removed from the engine before and after each pull. One that the engine has
+when a study begins is somebody's: it is refused, unless a killed run of the study has left it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,17 @@ import requests
 from docker.errors import APIError, DockerException, ImageNotFound
 
 from pullstudy.errors import PullError
-from pullstudy.pulls.backend import FAILED, PULLED, ClusterPlan, Trial, TrialResult, job_of, now_us
+from pullstudy.naming import parse_reference
+from pullstudy.pulls.backend import (
+    FAILED,
+    NOT_STARTED,
+    PULLED,
+    ClusterPlan,
+    Trial,
+    TrialResult,
+    job_of,
+    now_us,
+)
 from pullstudy.pulls.endpoints import check_endpoints, name_for_engine
 from pullstudy.pulls.record import Node, Pull, PullLayer
 from pullstudy.pulls.study import PLAIN, PullStudy, PullStudyError
@@ -55,6 +66,7 @@ class Docker:
             for number, host in enumerate(hosts, 1):
                 engine = _Engine(f"engine-{number}", host, plan.settings.limits.timeout_seconds)
                 stack.callback(engine.close)
+                engine.clear(plan)
                 engines.append(engine)
             yield _Cluster(plan, engines)
 
@@ -192,6 +204,28 @@ class _Engine:
             container_runtime=f"docker {info['ServerVersion']}",
         )
 
+    def clear(self, plan: ClusterPlan) -> None:
+        """Remove what a killed run has left. Raises PullError for an image that is not the study's.
+
+        Such an image would have to be removed to be pulled, and it is somebody's.
+        """
+        for name in self._list_images() & plan.left:
+            self.remove(name)
+        wanted = {name_for_engine(Trial(plan, image, 1)) for image in plan.settings.images}
+        for name in sorted(wanted & self._list_images()):
+            raise PullError(
+                f"{self._host}: {name} is there already, and pulling it would take it away; "
+                "remove it yourself or name another engine in 'endpoints', and run again"
+            )
+
+    def _list_images(self) -> set[str]:
+        try:
+            images = self._client.images.list()
+        except (DockerException, requests.RequestException) as exc:
+            raise self._lost() from exc
+        names = (image.tags + image.attrs.get("RepoDigests", []) for image in images)
+        return {str(parse_reference(name)) for found in names for name in found}
+
     def remove(self, image: str) -> None:
         """Remove an image, with the layers that no other image has."""
         try:
@@ -221,29 +255,30 @@ class _Engine:
             reader.error = " ".join(str(exc.explanation).split())
         except requests.RequestException as exc:
             raise self._lost() from exc
-        pulled_us = now_us()
-        ready_us = None
-        if reader.error is None and trial.cluster.settings.start:
-            reader.error = self._start(image)
-            ready_us = None if reader.error else now_us()
         times = {
             "scheduled_at_utc": begun_us,
             "requested_at_utc": requested_us,
             "started_at_utc": requested_us,
-            "pulled_at_utc": pulled_us,
-            "ready_at_utc": ready_us,
+            "pulled_at_utc": now_us(),
         }
         present = len(reader.layers) - len(reader.pulled)
         if reader.error is not None:
             return trial.pull_row(self.name, FAILED, error=reader.error, **times), [], present
-        return self._pull_row(trial, reader, times), _layer_rows(trial, self.name, reader), present
+        error = self._start(image) if trial.cluster.settings.start else None
+        if trial.cluster.settings.start and error is None:
+            times["ready_at_utc"] = now_us()
+        row = self._pull_row(trial, reader, times, error)
+        return row, _layer_rows(trial, self.name, reader), present
 
-    def _pull_row(self, trial: Trial, reader: ProgressReader, times: dict[str, Any]) -> Pull:
+    def _pull_row(
+        self, trial: Trial, reader: ProgressReader, times: dict[str, int], error: str | None
+    ) -> Pull:
         seconds = (times["pulled_at_utc"] - times["requested_at_utc"]) / 1e6
         return trial.pull_row(
             self.name,
-            PULLED,
+            PULLED if error is None else NOT_STARTED,
             **times,
+            error=error,
             seconds=seconds,
             seconds_including_waiting=seconds,
             download_seconds=reader.download_seconds,

@@ -94,7 +94,7 @@ class EmbeddedNode:
         self._bucket = TokenBucket(rate * _BYTES_PER_MBIT) if rate else None
 
     def pull(self, image: str) -> NodePull:
-        """Pull an image and forget it again; a failure is part of the answer."""
+        """Pull an image into the empty store; a failure is part of the answer."""
         requested_us = _now_us()
         try:
             return self._pull(image, requested_us)
@@ -106,8 +106,11 @@ class EmbeddedNode:
                 pulled_at_utc=_now_us(),
                 error=" ".join(text.split()),
             )
-        finally:
-            self._clear()
+
+    def forget(self) -> None:
+        """Make the store empty again."""
+        for path in self._folder.iterdir():
+            shutil.rmtree(path, ignore_errors=True)
 
     def _pull(self, image: str, requested_us: int) -> NodePull:
         downloader = self._open_downloader(image)
@@ -170,10 +173,6 @@ class EmbeddedNode:
             below.append(folder)
         return fetched, unpacked
 
-    def _clear(self) -> None:
-        for path in self._folder.iterdir():
-            shutil.rmtree(path, ignore_errors=True)
-
 
 def _fetch(downloader: Downloader, part: LayerPart, path: Path) -> _Fetched:
     started_us, begun = _now_us(), time.perf_counter()
@@ -206,7 +205,9 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     threading.Thread(target=_receive, args=(requests, images, folder), daemon=True).start()
     _say(answers, READY)
     while True:
-        _say(answers, msgspec.json.encode(node.pull(images.get())) + b"\n")
+        pull = node.pull(images.get())
+        node.forget()
+        _say(answers, msgspec.json.encode(pull) + b"\n")
 
 
 def _say(answers: BinaryIO, line: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Engines that somebody else runs: how many there are, and what they call an image."""
+"""Engines that somebody else runs: how many there are, and by what name they pull an image."""
 
 from __future__ import annotations
 

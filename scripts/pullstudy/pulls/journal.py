@@ -42,9 +42,10 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
 
 
 class Begun(msgspec.Struct, frozen=True, tag="begun"):
-    """A trial was begun."""
+    """A trial of an image was begun; image: as the nodes name it, empty in old journals."""
 
     trial: str
+    image: str = ""
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
@@ -70,6 +71,7 @@ class PullJournal:
         self.nodes: dict[str, dict[str, Node]] = {}
         self.results: dict[str, TrialResult] = {}
         self._begun: dict[str, int] = {}
+        self._under_way: dict[str, str] = {}
         self._size = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,9 +119,9 @@ class PullJournal:
         if {node.node for node in nodes} - self.nodes.get(cluster, {}).keys():
             self._add(Opened(cluster, tuple(nodes)))
 
-    def begin(self, trial: str) -> None:
-        """Write down that a trial begins."""
-        self._add(Begun(trial))
+    def begin(self, trial: str, image: str) -> None:
+        """Write down that a trial of an image begins."""
+        self._add(Begun(trial, image))
 
     def finish(self, trial: str, result: TrialResult) -> None:
         """Write down a complete trial."""
@@ -130,6 +132,11 @@ class PullJournal:
         """How often each trial was begun in vain."""
         counts = {t: n - (t in self.results) for t, n in self._begun.items()}
         return {trial: count for trial, count in counts.items() if count}
+
+    @property
+    def left(self) -> frozenset[str]:
+        """Images whose trials were begun and have not ended: nodes may have them still."""
+        return frozenset(self._under_way.values())
 
     def _add(self, record: _Record) -> None:
         try:
@@ -155,7 +162,9 @@ class PullJournal:
                     known.setdefault(node.node, node)
             case Begun():
                 self._begun[record.trial] = self._begun.get(record.trial, 0) + 1
+                self._under_way[record.trial] = record.image
             case Finished():
+                self._under_way.pop(record.trial, None)
                 self.results.setdefault(record.trial, record.result)
 
     def _lock(self) -> None:

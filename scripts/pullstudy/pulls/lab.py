@@ -2,8 +2,8 @@
 
 A bridge joins them to the registry. The limits of a run hold for each node: a token bucket of the
 kernel on both ends of its cable, a disk of its own that is throttled, latency on the wire to the
-registry. Keys of `options`: `store`, folder of images and disks; `cache`, whether a pull-through
-cache (Debian's docker-registry) stands before the registry, cold when a cluster begins.
+registry. Keys of `options`: `store`, folder of images and disks; `cache`: a pull-through cache
+(Debian's docker-registry) stands before the registry, `cold` when an image is pulled, or `warm`.
 
 Two CPUs are soon what is measured: results name the machine.
 """
@@ -17,7 +17,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,11 +27,14 @@ import msgspec
 from pullstudy.errors import PullError
 from pullstudy.pulls.backend import ClusterPlan
 from pullstudy.pulls.delay import serve_wire
-from pullstudy.pulls.lab_parts import make_disk, make_network, run_tool
+from pullstudy.pulls.lab_claim import LabClaim, claim_lab
+from pullstudy.pulls.lab_parts import make_disk, make_network, unmount_below
 from pullstudy.pulls.stargz import build_snapshotter
 from pullstudy.pulls.study import PullStudyError
 
 LAB_OPTIONS = ("store", "cache")
+COLD, WARM = "cold", "warm"
+NO_LIMIT = "not limited"
 _START_SECONDS = 60.0
 _END_SECONDS = 20.0
 _CONFIG = """
@@ -41,33 +43,43 @@ root = "{folder}/root"
 state = "{folder}/state"
 disabled_plugins = ["io.containerd.grpc.v1.cri"]
 [grpc]
-  address = "{folder}/c.sock"
+  address = "{socket}"
 """
 _STARGZ = """
 [proxy_plugins.stargz]
   type = "snapshot"
-  address = "{folder}/s.sock"
+  address = "{socket}"
 """
 
 
 class LabNode(msgspec.Struct):
     """A containerd that can be asked.
 
-    inside: words before a command that is to run on the node. renew: makes its streaming cache
-    empty again.
+    containers: what the names of its containers begin with: runc knows those of all nodes of a
+    machine by their names alone. inside: words before a command that is to run on the node.
+    renew: makes its streaming cache empty again.
     """
 
     name: str
     socket: str
+    containers: str
     inside: tuple[str, ...] = ()
     store: Path = Path("/var/lib")
     disk: str | None = None
     renew: Callable[[], None] | None = None
 
 
+class Lab(msgspec.Struct):
+    """registry: base URL that the nodes ask. empty_cache: makes the cache before it cold again."""
+
+    registry: str
+    nodes: list[LabNode]
+    empty_cache: Callable[[], None] | None = None
+
+
 @contextlib.contextmanager
-def open_lab(plan: ClusterPlan, *, with_snapshotter: bool) -> Iterator[tuple[str, list[LabNode]]]:
-    """Make the nodes of a cluster; gives the base URL of their registry, and them.
+def open_lab(plan: ClusterPlan, *, with_snapshotter: bool) -> Iterator[Lab]:
+    """Make the nodes of a cluster, and take everything away again.
 
     Raises PullStudyError, or PullError when this machine cannot have them.
     """
@@ -77,26 +89,24 @@ def open_lab(plan: ClusterPlan, *, with_snapshotter: bool) -> Iterator[tuple[str
         )
     options, settings = plan.settings.options, plan.settings
     with contextlib.ExitStack() as stack:
-        folder = Path(
-            stack.enter_context(
-                tempfile.TemporaryDirectory(
-                    prefix="pullstudy-lab-", dir=options.get("store"), ignore_cleanup_errors=True
-                )
-            )
-        )
+        claim = stack.enter_context(claim_lab(options.get("store")))
         rate = settings.limits.bandwidth_mbit_per_second
-        network = stack.enter_context(make_network(plan.size, rate))
+        network = make_network(claim.number, plan.size, rate)
         upstream = urlsplit(plan.mirror).netloc
         latency = settings.registry.latency_seconds
         address = stack.enter_context(serve_wire(network.address, upstream, latency))
+        cache = None
         if options.get("cache"):
-            address = stack.enter_context(_run_cache(folder, network.address, address))
+            cache = _Cache(claim.folder, network.address, address)
+            stack.callback(cache.stop)
+            cache.start()
+            address = cache.address
         program = build_snapshotter() if with_snapshotter else None
         nodes = [
-            stack.enter_context(_run_node(plan, folder / name, namespace, program, address))
+            stack.enter_context(_run_node(plan, claim, name, namespace, program, address))
             for name, namespace in zip(_names(plan.size), network.namespaces, strict=True)
         ]
-        yield f"http://{address}", nodes
+        yield Lab(f"http://{address}", nodes, cache.empty if cache else None)
 
 
 def _names(size: int) -> list[str]:
@@ -105,44 +115,59 @@ def _names(size: int) -> list[str]:
 
 @contextlib.contextmanager
 def _run_node(
-    plan: ClusterPlan, folder: Path, namespace: str, snapshotter: Path | None, registry: str
+    plan: ClusterPlan,
+    claim: LabClaim,
+    name: str,
+    namespace: str,
+    snapshotter: Path | None,
+    registry: str,
 ) -> Iterator[LabNode]:
-    limits = plan.settings.limits
+    limits, folder = plan.settings.limits, claim.folder / name
     folder.mkdir()
-    with contextlib.ExitStack() as stack:
-        stack.callback(unmount_below, folder)
-        disk = None
-        if limits.disk_mb_per_second or limits.disk_operations_per_second:
-            disk = stack.enter_context(make_disk(folder, folder / "root", limits))
-        inside = ["nsenter", f"--net=/var/run/netns/{namespace}"]
-        daemons = _Daemons(folder, inside, snapshotter, registry)
-        stack.callback(daemons.stop)
+    disk = NO_LIMIT
+    if limits.disk_mb_per_second or limits.disk_operations_per_second:
+        disk = make_disk(folder, folder / "root", limits)
+    inside = ["nsenter", f"--net=/var/run/netns/{namespace}"]
+    daemons = _Daemons(folder, claim.sockets / name, inside, snapshotter, registry)
+    try:
         daemons.start()
         renew = None if snapshotter is None else daemons.renew
-        yield LabNode(folder.name, daemons.socket, tuple(inside), folder, disk, renew)
+        containers = f"{claim.folder.name}-{name}"
+        yield LabNode(name, daemons.socket, containers, tuple(inside), folder, disk, renew)
+    finally:
+        daemons.stop()
 
 
 class _Daemons:
-    """The containerd of a node, and its stargz snapshotter if it has one."""
+    """The containerd of a node, and its stargz snapshotter if it has one.
+
+    sockets: what the paths of their sockets begin with.
+    """
 
     def __init__(
-        self, folder: Path, inside: list[str], snapshotter: Path | None, registry: str
+        self,
+        folder: Path,
+        sockets: Path,
+        inside: list[str],
+        snapshotter: Path | None,
+        registry: str,
     ) -> None:
-        self.socket = f"{folder}/c.sock"
+        self.socket = f"{sockets}.c"
+        self._lazy_socket = Path(f"{sockets}.s")
         self._folder = folder
         self._inside = inside
         self._snapshotter = snapshotter
         self._registry = registry
         self._stack = contextlib.ExitStack()
-        config = _CONFIG.format(folder=folder)
+        config = _CONFIG.format(folder=folder, socket=self.socket)
         if snapshotter is not None:
-            config += _STARGZ.format(folder=folder)
+            config += _STARGZ.format(socket=self._lazy_socket)
         (folder / "config.toml").write_text(config)
 
     def start(self) -> None:
         """Start them; the snapshotter has an empty root."""
         if self._snapshotter is not None:
-            root, path = self._folder / "stargz", self._folder / "s.sock"
+            root, path = self._folder / "stargz", self._lazy_socket
             path.unlink(missing_ok=True)
             root.mkdir()
             command = [*self._inside, str(self._snapshotter), str(root), str(path), self._registry]
@@ -163,27 +188,42 @@ class _Daemons:
         self.start()
 
 
-@contextlib.contextmanager
-def _run_cache(folder: Path, host: str, upstream: str) -> Iterator[str]:
-    """Run a pull-through cache before a registry; gives `host:port`."""
-    with socket.create_server((host, 0)) as probe:
-        address = f"{host}:{probe.getsockname()[1]}"
-    config = {
-        "version": "0.1",
-        "log": {"level": "error", "accesslog": {"disabled": True}},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "cache")}},
-        "http": {"addr": address},
-        "proxy": {"remoteurl": f"http://{upstream}"},
-    }
-    (folder / "cache.yml").write_text(json.dumps(config))
-    command = ["docker-registry", "serve", str(folder / "cache.yml")]
+class _Cache:
+    """A pull-through cache before a registry, at `address` (host:port)."""
 
-    def is_up() -> bool:
+    def __init__(self, folder: Path, host: str, upstream: str) -> None:
+        with socket.create_server((host, 0)) as probe:
+            self.address = f"{host}:{probe.getsockname()[1]}"
+        self._folder = folder
+        self._stack = contextlib.ExitStack()
+        config = {
+            "version": "0.1",
+            "log": {"level": "error", "accesslog": {"disabled": True}},
+            "storage": {"filesystem": {"rootdirectory": str(folder / "cache")}},
+            "http": {"addr": self.address},
+            "proxy": {"remoteurl": f"http://{upstream}"},
+        }
+        (folder / "cache.yml").write_text(json.dumps(config))
+
+    def start(self) -> None:
+        """Start it."""
+        command = ["docker-registry", "serve", str(self._folder / "cache.yml")]
+        self._stack.enter_context(run_daemon(command, self._folder, self._is_up, "cache"))
+
+    def stop(self) -> None:
+        """Stop it."""
+        self._stack.close()
+
+    def empty(self) -> None:
+        """Forget all images."""
+        self.stop()
+        shutil.rmtree(self._folder / "cache", ignore_errors=True)
+        self.start()
+
+    def _is_up(self) -> bool:
+        host, _, port = self.address.rpartition(":")
         with socket.socket() as probe:
-            return probe.connect_ex((host, int(address.rpartition(":")[2]))) == 0
-
-    with run_daemon(command, folder, is_up):
-        yield address
+            return probe.connect_ex((host, int(port))) == 0
 
 
 @contextlib.contextmanager
@@ -219,13 +259,6 @@ def _end_with_us() -> None:
     import ctypes
 
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
-def unmount_below(folder: Path) -> None:
-    """Take away what a daemon left mounted, the deepest first."""
-    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for mount in sorted((m for m in mounts if m.startswith(f"{folder}/")), reverse=True):
-        run_tool("umount", "--lazy", mount, check=False)
 
 
 def _answers(address: str) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -17,6 +16,8 @@ from pullstudy.errors import PullError
 from pullstudy.pulls.study import Limits
 
 _BLKIO = Path("/sys/fs/cgroup/blkio")
+_NAMESPACES = Path("/run/netns")
+_LINKS = Path("/sys/class/net")
 _DISK_BYTES = 20 * 10**9
 # Dirty pages of a throttled disk: with more of them small images would never feel it.
 _DIRTY_BYTES_MAX = 32 << 20
@@ -29,40 +30,55 @@ class Network(msgspec.Struct):
     namespaces: list[str]
 
 
-@contextlib.contextmanager
-def make_network(size: int, mbit_per_second: float | None) -> Iterator[Network]:
-    """Make a bridge and so many namespaces, and take them away again. Raises PullError."""
-    taken = run_tool("ip", "-o", "address", "show")
-    number = next((n for n in range(1, 250) if f"10.77.{n}.1/" not in taken), None)
-    if number is None:
-        raise PullError("no network 10.77.N.0/24 is free; end other labs first")
-    bridge, address = f"plab{number}", f"10.77.{number}.1"
-    with contextlib.ExitStack() as stack:
-        run_tool("ip", "link", "add", bridge, "type", "bridge")
-        stack.callback(run_tool, "ip", "link", "delete", bridge, check=False)
-        run_tool("ip", "address", "add", f"{address}/24", "dev", bridge)
-        run_tool("ip", "link", "set", bridge, "up")
-        network = Network(address, [])
-        for order in range(size):
-            name = f"plab{number}-{order}"
-            run_tool("ip", "netns", "add", name)
-            stack.callback(run_tool, "ip", "netns", "delete", name, check=False)
-            outside = f"plab{number}v{order}"
-            run_tool(
-                "ip", "link", "add", outside, "type", "veth",
-                "peer", "name", "eth0", "netns", name,
-            )  # fmt: skip
-            stack.callback(run_tool, "ip", "link", "delete", outside, check=False)
-            run_tool("ip", "link", "set", outside, "master", bridge, "up")
-            inside = f"10.77.{number}.{11 + order}/24"
-            run_tool("ip", "-n", name, "address", "add", inside, "dev", "eth0")
-            run_tool("ip", "-n", name, "link", "set", "eth0", "up")
-            run_tool("ip", "-n", name, "link", "set", "lo", "up")
-            if mbit_per_second:
-                _cap(["tc"], outside, mbit_per_second)
-                _cap(["tc", "-n", name], "eth0", mbit_per_second)
-            network.namespaces.append(name)
-        yield network
+def make_network(number: int, size: int, mbit_per_second: float | None) -> Network:
+    """Make the bridge of a lab and so many namespaces on capped cables. Raises PullError.
+
+    `delete_network` takes them away again, also what was made of them before it failed.
+    """
+    bridge, address = _bridge_of(number), f"10.77.{number}.1"
+    run_tool("ip", "link", "add", bridge, "type", "bridge")
+    run_tool("ip", "address", "add", f"{address}/24", "dev", bridge)
+    run_tool("ip", "link", "set", bridge, "up")
+    network = Network(address, [])
+    for order in range(size):
+        name, outside = f"{bridge}-{order}", f"{bridge}v{order}"
+        run_tool("ip", "netns", "add", name)
+        run_tool(
+            "ip", "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", name
+        )
+        run_tool("ip", "link", "set", outside, "master", bridge, "up")
+        inside = f"10.77.{number}.{11 + order}/24"
+        run_tool("ip", "-n", name, "address", "add", inside, "dev", "eth0")
+        run_tool("ip", "-n", name, "link", "set", "eth0", "up")
+        run_tool("ip", "-n", name, "link", "set", "lo", "up")
+        if mbit_per_second:
+            _cap(["tc"], outside, mbit_per_second)
+            _cap(["tc", "-n", name], "eth0", mbit_per_second)
+        network.namespaces.append(name)
+    return network
+
+
+def list_network(number: int) -> list[str]:
+    """Return what there is of a lab's network: `namespace NAME` and `link NAME`."""
+    bridge = _bridge_of(number)
+    spaces = [path.name for path in _NAMESPACES.glob(f"{bridge}-*")]
+    links = [path.name for path in _LINKS.glob(f"{bridge}v*")]
+    links += [bridge] if (_LINKS / bridge).exists() else []
+    return [f"namespace {name}" for name in sorted(spaces)] + [
+        f"link {name}" for name in sorted(links, reverse=True)
+    ]
+
+
+def delete_network(number: int) -> None:
+    """Take away what there is of a lab's network."""
+    for part in list_network(number):
+        kind, _, name = part.partition(" ")
+        command = ("ip", "netns") if kind == "namespace" else ("ip", "link")
+        run_tool(*command, "delete", name, check=False)
+
+
+def _bridge_of(number: int) -> str:
+    return f"plab{number}"
 
 
 def _cap(tool: list[str], device: str, mbit_per_second: float) -> None:
@@ -71,43 +87,78 @@ def _cap(tool: list[str], device: str, mbit_per_second: float) -> None:
     run_tool(*tool, "qdisc", "add", "dev", device, "root", *bucket)
 
 
-@contextlib.contextmanager
-def make_disk(folder: Path, mounted: Path, limits: Limits) -> Iterator[str]:
-    """Mount a throttled disk; gives its description for the column `boot_disk`.
+def make_disk(folder: Path, mounted: Path, limits: Limits) -> str:
+    """Mount a throttled disk; returns its description for the column `boot_disk`.
 
-    Raises PullError when the kernel has no throttling by control groups of version 1.
+    `release_disk` gives it back when it is no longer mounted. Raises PullError when the kernel has
+    no throttling by control groups of version 1.
     """
     if not (_BLKIO / "blkio.throttle.write_bps_device").exists():
         raise PullError("key 'limits': this kernel throttles no disks (blkio, control groups v1)")
     image = folder / "disk.img"
     with image.open("wb") as file:
         file.truncate(_DISK_BYTES)
-    with contextlib.ExitStack() as stack:
-        stack.callback(image.unlink, missing_ok=True)
-        device = run_tool("losetup", "--find", "--show", "--direct-io=on", str(image)).strip()
-        stack.callback(run_tool, "losetup", "--detach", device, check=False)
-        run_tool("mkfs.ext4", "-q", device)
-        mounted.mkdir()
-        run_tool("mount", device, str(mounted))
-        stack.callback(run_tool, "umount", "--lazy", str(mounted), check=False)
-        rdev = Path(device).stat().st_rdev
-        numbers = f"{os.major(rdev)}:{os.minor(rdev)}"
-        bytes_per_second = round((limits.disk_mb_per_second or 0) * 1e6)
-        for what, limit in (
-            ("bps", bytes_per_second),
-            ("iops", limits.disk_operations_per_second or 0),
-        ):
-            for way in ("read", "write"):
-                control = _BLKIO / f"blkio.throttle.{way}_{what}_device"
-                # Zero takes a limit away.
-                control.write_text(f"{numbers} {limit}")
-                stack.callback(control.write_text, f"{numbers} 0")
-        bdi = Path("/sys/class/bdi") / numbers
-        with contextlib.suppress(OSError):
-            (bdi / "strict_limit").write_text("1")
-            (bdi / "max_bytes").write_text(str(_DIRTY_BYTES_MAX))
-        speed = f"{limits.disk_mb_per_second:g} MB/s" if limits.disk_mb_per_second else "throttled"
-        yield f"loop {speed}"
+    device = _make_loop_device(image)
+    run_tool("mkfs.ext4", "-q", device)
+    mounted.mkdir()
+    run_tool("mount", device, str(mounted))
+    _throttle(device, limits)
+    with contextlib.suppress(OSError):
+        bdi = Path("/sys/class/bdi") / _numbers_of(device)
+        (bdi / "strict_limit").write_text("1")
+        (bdi / "max_bytes").write_text(str(_DIRTY_BYTES_MAX))
+    said = (
+        f"{limits.disk_mb_per_second:g} MB/s" if limits.disk_mb_per_second else "",
+        f"{limits.disk_operations_per_second} IOPS" if limits.disk_operations_per_second else "",
+    )
+    return ", ".join(filter(None, said))
+
+
+def _make_loop_device(image: Path) -> str:
+    """Return a loop device, past the page cache where the file system below can do that."""
+    command = ("losetup", "--find", "--show")
+    try:
+        return run_tool(*command, "--direct-io=on", str(image)).strip()
+    except PullError:
+        return run_tool(*command, str(image)).strip()
+
+
+def find_disks(folder: Path) -> list[str]:
+    """Return the loop devices whose files lie below a folder, also such as are deleted."""
+    listed = run_tool("losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE")
+    pairs = [line.split(maxsplit=1) for line in listed.splitlines()]
+    return [pair[0] for pair in pairs if len(pair) > 1 and pair[1].startswith(f"{folder}/")]
+
+
+def release_disk(device: str) -> None:
+    """Take the limits of a loop device away, and give it back."""
+    with contextlib.suppress(OSError):
+        _throttle(device, Limits())
+    run_tool("losetup", "--detach", device, check=False)
+
+
+def _throttle(device: str, limits: Limits) -> None:
+    """Limit reading and writing each; what has no limit gets zero, which takes one away."""
+    bytes_per_second = round((limits.disk_mb_per_second or 0) * 1e6)
+    operations = limits.disk_operations_per_second or 0
+    for what, limit in (("bps", bytes_per_second), ("iops", operations)):
+        for way in ("read", "write"):
+            control = _BLKIO / f"blkio.throttle.{way}_{what}_device"
+            control.write_text(f"{_numbers_of(device)} {limit}")
+
+
+def _numbers_of(device: str) -> str:
+    number = Path(device).stat().st_rdev
+    return f"{os.major(number)}:{os.minor(number)}"
+
+
+def unmount_below(folder: Path) -> list[str]:
+    """Take away what is mounted below a folder, the deepest first; returns what was."""
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    found = sorted((m for m in mounts if m.startswith(f"{folder}/")), reverse=True)
+    for mount in found:
+        run_tool("umount", "--lazy", mount, check=False)
+    return found
 
 
 def run_tool(*command: str, check: bool = True) -> str:

@@ -18,7 +18,8 @@ from types import MappingProxyType
 import msgspec
 
 from pullstudy.naming import parse_reference
-from pullstudy.pulls.backend import PULLED, Backend, ClusterPlan, Trial, TrialResult
+from pullstudy.pulls.backend import ARRIVED, PULLED, Backend, ClusterPlan, Trial, TrialResult
+from pullstudy.pulls.endpoints import name_for_engine
 from pullstudy.pulls.images import describe_images
 from pullstudy.pulls.journal import PullJournal
 from pullstudy.pulls.machine import this_machine
@@ -142,14 +143,14 @@ def _measure_cluster(
     reporter: Reporter,
 ) -> None:
     with _serve(plan.settings) as mirror:
-        plan = msgspec.structs.replace(plan, mirror=mirror)
+        plan = msgspec.structs.replace(plan, mirror=mirror, left=journal.left)
         _describe(plan, journal, reporter)
         with backend.open(plan) as cluster:
             journal.open(plan.key, cluster.describe())
             for trial in trials:
                 trial = msgspec.structs.replace(trial, cluster=plan)
                 reporter.start(trial)
-                journal.begin(trial.key)
+                journal.begin(trial.key, name_for_engine(trial))
                 result = cluster.pull(trial)
                 journal.finish(trial.key, result)
                 reporter.finish(trial, result)
@@ -199,7 +200,7 @@ def write_tables(journal: PullJournal, wanted: set[str], study: PullStudy, out: 
             for pull in result.pulls:
                 if pull.compressed_bytes is None and pull.image in images:
                     pull.compressed_bytes = images[pull.image].compressed_bytes
-                pulled[f"{pull.run}/{pull.cluster_size}", pull.node] += pull.outcome == PULLED
+                pulled[f"{pull.run}/{pull.cluster_size}", pull.node] += pull.outcome in ARRIVED
                 outcomes.append(pull.outcome)
             writer.write_pulls(result.pulls)
             writer.write_layers(result.layers)

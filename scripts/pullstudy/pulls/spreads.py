@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,14 +29,22 @@ class _Ends(NamedTuple):
 
 
 def find_spreads(pulls: Path, seed: int) -> Iterator[dict[str, Any]]:
-    """Yield a row of `spreads` for each image on each cluster of `measured_pulls` (Parquet)."""
+    """Yield a row of `spreads` for each image on each cluster of `measured_pulls` (Parquet).
+
+    What was pulled several times is the mean over its repetitions.
+    """
     cells = _read(pulls)
     pools: dict[tuple[Any, ...], list[np.ndarray]] = defaultdict(list)
-    for key, ends in cells.items():
-        pools[_pool_of(key)].append(ends.seconds / np.median(ends.seconds))
-    for key, ends in cells.items():
+    for key, repetitions in cells.items():
+        pools[_pool_of(key)] += [ends.seconds / np.median(ends.seconds) for ends in repetitions]
+    for key, repetitions in cells.items():
         pool = np.concatenate(pools[_pool_of(key)])
-        yield dict(zip(_COLUMNS.split(", "), key, strict=True)) | _row(ends, pool, key, seed)
+        rows = [_row(ends, pool, key, seed) for ends in repetitions]
+        yield (
+            dict(zip(_COLUMNS.split(", "), key, strict=True))
+            | {"nodes": max(len(ends.seconds) for ends in repetitions)}
+            | {name: _mean_of(row[name] for row in rows) for name in rows[0]}
+        )
 
 
 def _pool_of(key: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -44,20 +52,29 @@ def _pool_of(key: tuple[Any, ...]) -> tuple[Any, ...]:
     return study, run, platform, kind, subject
 
 
-def _read(pulls: Path) -> dict[tuple[Any, ...], _Ends]:
+def _mean_of(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _read(pulls: Path) -> dict[tuple[Any, ...], list[_Ends]]:
     with connect({"pulls": [pulls]}) as connection:
         rows = connection.execute(
-            f"SELECT {_COLUMNS}, list(seconds ORDER BY node, attempt),"
-            " list(epoch_us(started_at_utc) / 1e6 ORDER BY node, attempt),"
-            " list(epoch_us(pulled_at_utc) / 1e6 ORDER BY node, attempt)"
-            " FROM pulls GROUP BY ALL ORDER BY ALL"
+            "WITH counted AS (SELECT *, row_number() OVER"
+            f" (PARTITION BY {_COLUMNS}, node ORDER BY attempt) AS repetition FROM pulls)"
+            f" SELECT {_COLUMNS}, repetition, list(seconds ORDER BY node),"
+            " list(epoch_us(started_at_utc) / 1e6 ORDER BY node),"
+            " list(epoch_us(pulled_at_utc) / 1e6 ORDER BY node)"
+            " FROM counted GROUP BY ALL ORDER BY ALL"
         ).fetchall()
-    return {
-        row[:-3]: _Ends(*(np.array(values, dtype=float) for values in row[-3:])) for row in rows
-    }
+    cells: dict[tuple[Any, ...], list[_Ends]] = defaultdict(list)
+    for row in rows:
+        ends = _Ends(*(np.array(values, dtype=float) for values in row[-3:]))
+        cells[row[:-4]].append(ends)
+    return cells
 
 
-def _row(ends: _Ends, pool: np.ndarray, key: Sequence[Any], seed: int) -> dict[str, Any]:
+def _row(ends: _Ends, pool: np.ndarray, key: Sequence[Any], seed: int) -> dict[str, float | None]:
     count, middle = len(ends.seconds), float(np.median(ends.seconds))
     fastest, slowest = expected_extremes(pool, count)
     known = not np.isnan(ends.pulled).any()
@@ -67,7 +84,6 @@ def _row(ends: _Ends, pool: np.ndarray, key: Sequence[Any], seed: int) -> dict[s
         durations = random.choice(pool, size=(_DRAWS, count)) * middle
         expected = float(np.ptp(durations + ends.started - ends.started.min(), axis=1).mean())
     return {
-        "nodes": count,
         "fastest_seconds": float(ends.seconds.min()),
         "median_seconds": middle,
         "slowest_seconds": float(ends.seconds.max()),

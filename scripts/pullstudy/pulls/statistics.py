@@ -39,15 +39,21 @@ def draw_nodes(
 ) -> Draws:
     """Compute a statistic per column over the rows, and over rows drawn with replacement.
 
-    seconds: (nodes, cells), NaN where a node did not pull. statistic: a NumPy function with
-    `axis` that leaves NaN out. label: names the cluster, so that each has random numbers of its
-    own; the same label draws the same nodes. A column of NaN only stays NaN.
+    seconds: (nodes, repetitions, cells), NaN where a node did not pull; a node counts with the
+    median of its repetitions, which are drawn again too: nodes of one machine have their luck
+    together. statistic: a NumPy function with `axis` that leaves NaN out. label: names the
+    cluster, so that each has random numbers of its own; the same label draws the same nodes. A
+    column of NaN only stays NaN, and one pull alone tells nothing of chance: its draws are NaN.
     """
     random = np.random.default_rng([seed, zlib.crc32(label.encode())])
-    nodes = random.integers(len(seconds), size=(resamples, len(seconds)))
+    count, repetitions, _ = seconds.shape
+    nodes = random.integers(count, size=(resamples, count, 1))
+    repeated = random.integers(repetitions, size=(resamples, 1, repetitions))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a column of NaN only
-        return Draws(statistic(seconds, axis=0), statistic(seconds[nodes], axis=1))
+        observed = statistic(np.nanmedian(seconds, axis=1), axis=0)
+        drawn = statistic(np.nanmedian(seconds[nodes, repeated], axis=2), axis=1)
+    return Draws(observed, drawn if count * repetitions > 1 else np.full_like(drawn, np.nan))
 
 
 def median(values: np.ndarray, axis: int) -> np.ndarray:

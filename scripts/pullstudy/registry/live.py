@@ -43,7 +43,7 @@ def make_settings(options: Mapping[str, Any]) -> HarvestSettings:
 
 
 def copy_tables(tables: Iterable[Path], folder: Path) -> None:
-    """Copy the tables of a harvest to where a study looks for them, each atomically."""
+    """Copy tables that were made before to where a study looks for them, each atomically."""
     for table in tables:
         with replace_atomically(folder / table.name) as partial:
             shutil.copyfile(table, partial)

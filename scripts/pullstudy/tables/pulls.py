@@ -51,7 +51,8 @@ PULL_TABLES = (
         Column(
             "outcome",
             LABEL,
-            "pulled; present (it was on the node before); failed; unfinished (no result known)",
+            "pulled; not_started (pulled, but its container did not start); present (it was on the"
+            " node before); failed; unfinished (no result known)",
         ),
         Column("error", TEXT, "message of the failure", True),
         Column("job", TEXT, "`jobs`.job that needed the image", True),
@@ -98,7 +99,7 @@ PULL_TABLES = (
         Column("kubelet", LABEL, "version of the kubelet", True),
         Column("container_runtime", LABEL, "container runtime with its version", True),
         Column("created_at_utc", UTC, "the node joined the cluster", True),
-        Column("pulls", INT32, "rows of `pulls` with outcome pulled on this node"),
+        Column("pulls", INT32, "rows of `pulls` on this node whose image arrived"),
     ),
     _table(
         "jobs",
@@ -146,7 +147,12 @@ PULL_TABLES = (
         Column("study", LABEL, "name of the study"),
         Column("factor", LABEL, "what differs: registry, strategy, layers, …; several with +"),
         Column("kind", LABEL, "images compared: crafted, application"),
-        Column("measure", LABEL, "of `pulls`.seconds per cell: median, standard_deviation"),
+        Column(
+            "measure",
+            LABEL,
+            "per cell: median, standard_deviation (of `pulls`.seconds); median_until_ready (from"
+            " the pod or the request until the container had started)",
+        ),
         Column("baseline_run", LABEL, "run that is compared with"),
         Column("treatment_run", LABEL, "run that is compared"),
         Column("baseline", TEXT, "the factor's level in the one"),

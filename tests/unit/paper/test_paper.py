@@ -85,7 +85,7 @@ def test_no_number_of_the_paper_is_typed_into_the_template() -> None:
 def test_the_template_names_claims_and_tables_that_exist() -> None:
     text = TEMPLATE.read_text()
     claims = {claim["id"] for claim in yaml.safe_load((ROOT / "resources/claims.yaml").read_text())}
-    named = re.findall(r'#(?:found|corrected|published|times)\("(\w+)"', text)
+    named = re.findall(r'#(?:found|corrected|published|times|measured)\("(\w+)"', text)
     assert len(named) > 60
     assert set(named) <= claims
     tables = {sql.stem for sql in (ROOT / "workflow/sql").glob("tab_*.sql")}
@@ -97,9 +97,10 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
     """Results of a run in the current folder: one figure, one table, two claims."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "claims.csv").write_text(
-        "id,statement,published,reproduced,corrected,unit,verdict,note\n"
-        "dockerfiles,Some #[] $ * _ Dockerfiles,77449,77449,,Dockerfiles,reproduced,\n"
-        "images,Images,5,,,images,partial,half of it is gone; and more\n"
+        "id,statement,published,reproduced,corrected,measured,measured_low,measured_high,unit,"
+        "verdict,measured_verdict,note\n"
+        "dockerfiles,Some #[] $ * _ Dockerfiles,77449,77449,,,,,Dockerfiles,reproduced,,\n"
+        "images,Images,5,,,4,3,4.5,images,partial,differs,half of it is gone; and more\n"
     )
     coverage = {
         "part": ["corpus"],

@@ -21,6 +21,9 @@ from pullstudy.registry.server import Handler, Registry, serve_application
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+SUFFIX = {"gzip": "+gzip", "zstd": "+zstd", "none": ""}
 REPOSITORY = "t/pulled"
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, mtime=0),
@@ -44,7 +47,11 @@ def add_image(root: Path, tag: str, tars: list[bytes], compression: str = "gzip"
     layout = ImageLayout(root)
     blobs = [PACK[compression](tar) for tar in tars]
     config = json.dumps(
-        {"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": list(map(digest_of, tars))}}
+        {
+            "os": "linux",
+            "architecture": "amd64",
+            "rootfs": {"type": "layers", "diff_ids": list(map(digest_of, tars))},
+        }
     ).encode()
     for blob in (*blobs, config):
         layout.add_blob(REPOSITORY, digest_of(blob), blob)
@@ -52,8 +59,19 @@ def add_image(root: Path, tag: str, tars: list[bytes], compression: str = "gzip"
         {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
-            "config": {"digest": digest_of(config), "size": len(config)},
-            "layers": [{"digest": digest_of(blob), "size": len(blob)} for blob in blobs],
+            "config": {
+                "mediaType": CONFIG_TYPE,
+                "digest": digest_of(config),
+                "size": len(config),
+            },
+            "layers": [
+                {
+                    "mediaType": LAYER_TYPE + SUFFIX[compression],
+                    "digest": digest_of(blob),
+                    "size": len(blob),
+                }
+                for blob in blobs
+            ],
         }
     ).encode()
     layout.add_manifest(REPOSITORY, digest_of(manifest), MANIFEST_TYPE, manifest)

@@ -19,6 +19,7 @@ RUN = {
     "study": "s",
     "strategy": "plain",
     "platform": "gce/a",
+    "disk": None,
     "registry": "near",
     "repository": "near/a",
     "kind": "crafted",
@@ -55,6 +56,7 @@ def pulls(
                         "nominal_bytes": size * GIGABYTE,
                         "subject": f"{count} layers, {size} GB",
                         "seconds": took,
+                        "ready_seconds": 2 * took if "ready" in run else None,
                         "started_at_utc": start,
                         "pulled_at_utc": start + round(took * 10**6),
                     }
@@ -144,6 +146,45 @@ def test_a_comparison_for_each_cluster_size_and_image(save: Callable[..., Path])
         assert row["cells"] == (2 if row["cluster_size"] is None else 1) * (
             3 if row["nominal_bytes"] is None else 1
         )
+
+
+def test_a_disk_that_is_known_is_a_factor(save: Callable[..., Path]) -> None:
+    path = save(
+        pulls("r1", lambda size, _: 6.0 * size, disk="fast"),
+        pulls("r2", lambda size, _: 9.0 * size, disk="slow"),
+        pulls("r3", lambda size, _: 9.0 * size),
+    )
+    rows = [row for row in compare(measure(path, 50, 1)) if row["measure"] == "median"]
+    factors = {(row["baseline_run"], row["treatment_run"]): row["factor"] for row in rows}
+    assert factors == {("r1", "r2"): "disk", ("r1", "r3"): "repetition", ("r2", "r3"): "repetition"}
+
+
+def test_the_time_until_ready_is_compared_where_it_is_known(save: Callable[..., Path]) -> None:
+    path = save(
+        pulls("ready-1", lambda size, _: 6.0 * size, sigma=0.01),
+        pulls("ready-2", lambda size, _: 12.0 * size, sigma=0.01, disk="slow"),
+        pulls("r3", lambda size, _: 9.0 * size),
+    )
+    rows = [row for row in compare(measure(path, 50, 1)) if row["measure"] == "median_until_ready"]
+    pooled = POOLED | {"measure": "median_until_ready"}
+    row = found(iter(rows), **pooled)
+    assert (row["baseline_run"], row["treatment_run"]) == ("ready-1", "ready-2")
+    assert row["ratio"] == pytest.approx(2, rel=0.02)
+
+
+def test_repetitions_do_not_spread_nodes(save: Callable[..., Path]) -> None:
+    """What was pulled again a minute later was not pulled by a node that is a minute late."""
+    [once] = find_spreads(save(pulls("r", lambda size, _: 10.0, nodes=5, sizes=(1,))), 1)
+    rows = list(pulls("r", lambda size, _: 10.0, nodes=5, sizes=(1,)))
+    minute = 60 * 10**6
+    again = [
+        row | {"attempt": 2} | {k: row[k] + minute for k in ("started_at_utc", "pulled_at_utc")}
+        for row in rows
+    ]
+    [twice] = find_spreads(save(iter(rows + again)), 1)
+    assert twice["nodes"] == 5
+    for name in ("start_spread_seconds", "finish_spread_seconds", "wait_seconds"):
+        assert twice[name] == pytest.approx(once[name])
 
 
 def test_levels_within_a_run(save: Callable[..., Path]) -> None:

@@ -16,7 +16,7 @@ RESAMPLES = 3000
 
 
 def draws(seconds: np.ndarray, label: str = "a", seed: int = 7) -> Draws:
-    return draw_nodes(seconds, median, RESAMPLES, seed, label)
+    return draw_nodes(seconds[:, None], median, RESAMPLES, seed, label)
 
 
 def test_the_interval_is_the_percentile_bootstrap() -> None:
@@ -59,10 +59,32 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
         a = random.lognormal(3.0, 0.2, (14, 1)) * np.array([1.0, 4.0, 9.0])
         b = random.lognormal(3.0, 0.2, (14, 1)) * np.array([1.2, 4.8, 10.8])
         found = ratio(
-            draw_nodes(a, median, 300, trial, "a"), draw_nodes(b, median, 300, trial, "b")
+            draw_nodes(a[:, None], median, 300, trial, "a"),
+            draw_nodes(b[:, None], median, 300, trial, "b"),
         )
         hits += found.low <= 1.2 <= found.high
     assert 0.88 <= hits / 100 <= 0.99
+
+
+def test_repetitions_of_one_node_are_drawn() -> None:
+    """Nodes that share a machine have their luck together: its repetitions tell of chance."""
+    luck = np.array([0.7, 0.9, 1.0, 1.2, 1.6])
+    one = draw_nodes(luck[None, :, None], median, RESAMPLES, 1, "a")
+    again = scipy.stats.bootstrap(
+        (luck,), np.median, method="percentile", n_resamples=RESAMPLES, rng=np.random.default_rng(2)
+    ).confidence_interval
+    assert one.observed == pytest.approx([1.0])
+    assert np.quantile(one.drawn, [0.025, 0.975]) == pytest.approx([again.low, again.high])
+    eight = draw_nodes(np.tile(luck[:, None], (8, 1, 1)), median, RESAMPLES, 1, "a")
+    assert np.quantile(eight.drawn, [0.025, 0.975]) == pytest.approx([again.low, again.high])
+
+
+def test_one_pull_alone_tells_nothing_of_chance() -> None:
+    one = draws(np.array([[2.0]]))
+    found = ratio(one, draws(np.array([[1.0], [3.0]])))
+    assert found.estimate == pytest.approx(1.0)
+    assert np.isnan(found.low)
+    assert np.isnan(found.high)
 
 
 def test_the_same_seed_draws_the_same() -> None:
@@ -72,10 +94,10 @@ def test_the_same_seed_draws_the_same() -> None:
 
 
 def test_spreads_leave_out_draws_of_one_node_alone() -> None:
-    found = draw_nodes(np.array([[1.0], [1.0], [4.0]]), standard_deviation, 500, 1, "a")
+    found = draw_nodes(np.array([[[1.0]], [[1.0]], [[4.0]]]), standard_deviation, 500, 1, "a")
     assert found.observed == pytest.approx([3**0.5])
     assert set(np.round(found.drawn[~np.isnan(found.drawn)], 9)) == {round(3**0.5, 9)}
-    two = draw_nodes(np.array([[1.0], [3.0]]), standard_deviation, 5, 1, "a")
+    two = draw_nodes(np.array([[[1.0]], [[3.0]]]), standard_deviation, 5, 1, "a")
     assert np.isnan(two.observed).all()
 
 
