@@ -15,7 +15,6 @@ of words, XOR a random word: as hard to compress, and ten times as fast.
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import functools
 import hashlib
@@ -51,10 +50,12 @@ _LETTERS_MIN_BYTES = 1024
 class Ring:
     """Arrays that are used again and again: fresh ones would cost more than filling them.
 
-    An array is good until `BLOCKS` others have been taken; no reader may be further behind.
+    An array is good until `BLOCKS` others have been taken; no reader may be further behind. One of
+    less than LEAST_BYTES is always good: it is a fresh one, for which the allocator has memory.
     """
 
-    BLOCKS = 6
+    BLOCKS = 4
+    LEAST_BYTES = 1 << 17
 
     def __init__(self) -> None:
         self._arrays: list[Bytes] = [np.empty(0, np.uint8)] * self.BLOCKS
@@ -62,6 +63,8 @@ class Ring:
 
     def take(self, size_bytes: int) -> Bytes:
         """Return an array of this size; what it holds is left over from before."""
+        if size_bytes < self.LEAST_BYTES:
+            return np.empty(size_bytes, np.uint8)
         slot = self._next
         self._next = (slot + 1) % self.BLOCKS
         if self._arrays[slot].size < size_bytes:
@@ -75,22 +78,6 @@ class Rings:
 
     plain: Ring = field(default_factory=Ring)
     coded: Ring = field(default_factory=Ring)
-
-
-_free_rings: list[Rings] = []
-
-
-@contextlib.contextmanager
-def borrow_rings() -> Iterator[Rings]:
-    """Lend memory that an earlier layer has used; nobody may read it when the block ends."""
-    try:
-        rings = _free_rings.pop()
-    except IndexError:
-        rings = Rings()
-    try:
-        yield rings
-    finally:
-        _free_rings.append(rings)
 
 
 class Kind(enum.Enum):
