@@ -24,10 +24,12 @@ _PHASES = {
     "download_seconds": ("download", COLOURS[0]),
     "decompress_seconds": ("decompress", COLOURS[2]),
     "unpack_seconds": ("unpack", COLOURS[1]),
-    "rest_seconds": ("rest of the pull, or phases not told", "0.7"),
+    "rest_seconds": ("phase not told", "0.7"),
     "start_seconds": ("start, read a share, end", COLOURS[4]),
 }
 _MEASURES = {"pulled": (RIGHT, "o", -0.17), "ready": (PUBLISHED, "s", 0.17)}
+# Below it is rounding.
+_SMALLEST_SECONDS = 1e-3
 _BAR_INCHES, _MARGIN_INCHES = 0.19, 1.3
 
 
@@ -97,7 +99,7 @@ def _draw_bars(phases: pd.DataFrame) -> Figure:
         if number >= len(sizes) - 2:
             panel.set_xlabel("mean seconds of a pull")
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=3, frameon=False)
+    figure.legend(handles, names, loc="outside upper center", ncols=5, frameon=False)
     return figure
 
 
@@ -106,7 +108,7 @@ def _draw_panel(axes: Axes, frame: pd.DataFrame, labels: list[str]) -> None:
     left = np.zeros(len(frame))
     for column, (name, colour) in _PHASES.items():
         width = frame[column].fillna(0).clip(lower=0).to_numpy(dtype=float)
-        if width.any():
+        if width.max() > _SMALLEST_SECONDS:
             axes.barh(places, width, 0.75, left=left, color=colour, label=name, linewidth=0)
         left += width
     for place, end in zip(places, left, strict=True):
