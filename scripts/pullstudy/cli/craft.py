@@ -60,12 +60,13 @@ def craft(
     tables: _Tables = None,
     beyond_limits: _BeyondLimits = False,
     plain_http: _PlainHttp = False,
-    layers_at_once: _LayersAtOnce = 3,
+    layers_at_once: _LayersAtOnce = 5,
     chunk_mib: _ChunkMib = 64,
     journal: _Journal = None,
 ) -> None:
     """Craft mock images of exact size, layer count and compressibility.
 
+    Choose one of --plan, --push and --output; the README shows a study file.
     Images that are there already are kept; a push that was stopped goes on when it is run again.
     """
     if sum((plan, push, output is not None)) != 1:

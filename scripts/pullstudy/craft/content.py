@@ -162,11 +162,10 @@ def generate_pieces(mix: Mix, size_bytes: int, key: str, ring: Ring) -> Iterator
     """
     stripe = mix.split(STRIPE_BYTES)
     whole, last = split_file(mix, size_bytes)
-    drawn = max(_drawn_bytes(last), _drawn_bytes(stripe) if whole else 0)
-    stripes = _random_stripes(key, drawn, ring)
+    source = _seeded(key)
     for parts in (*itertools.repeat(stripe, whole), last):
         if parts:
-            yield from _cut_stripe(parts, next(stripes))
+            yield from _cut_stripe(parts, _draw_stripe(source, _drawn_bytes(parts), ring))
 
 
 def pack_letters(codes: Bytes) -> Bytes:
@@ -208,18 +207,15 @@ def _cut_stripe(parts: tuple[tuple[Kind, int], ...], drawn: Bytes) -> Iterator[P
         yield Piece(kind, size, data)
 
 
-def _random_stripes(key: str, size_bytes: int, ring: Ring) -> Iterator[Bytes]:
-    """Yield arrays of `size_bytes` random bytes without end."""
-    source = _seeded(key)
+def _draw_stripe(source: np.random.SFC64, size_bytes: int, ring: Ring) -> Bytes:
+    """Return the next `size_bytes` random bytes, at most a stripe."""
     first, second = _drawn_stripes()
-    count = -(-size_bytes // _WORD_BYTES)
-    while True:
-        turn, word = source.random_raw(2)
-        start = int(turn) % _STRIPE_WORDS
-        words = ring.take(count * _WORD_BYTES).view("<u8")
-        np.bitwise_xor(first[:count], second[start : start + count], out=words)
-        np.bitwise_xor(words, word, out=words)
-        yield words.view(np.uint8)[:size_bytes]
+    turn, word = source.random_raw(2)
+    start, count = int(turn) % _STRIPE_WORDS, -(-size_bytes // _WORD_BYTES)
+    words = ring.take(count * _WORD_BYTES).view("<u8")
+    np.bitwise_xor(first[:count], second[start : start + count], out=words)
+    np.bitwise_xor(words, word, out=words)
+    return words.view(np.uint8)[:size_bytes]
 
 
 @functools.cache

@@ -23,6 +23,7 @@ from pullstudy.craft.plan import PlannedImage
 from pullstudy.craft.stream import Blob, LayerStream, Stopped, Watch, measure_layer
 from pullstudy.errors import CraftError
 from pullstudy.registry.cache import digest_of
+from pullstudy.registry.session import last_cause
 
 # Blocks of about a MiB between the generator and the connection.
 _BLOCKS_IN_FLIGHT = 4
@@ -45,7 +46,7 @@ class EngineOutput:
             self._client.ping()
         except _CONNECTION_ERRORS as exc:
             raise CraftError(
-                f"Docker Engine cannot be reached: {_one_line(exc)}; start it or set DOCKER_HOST"
+                f"Docker Engine cannot be reached: {last_cause(exc)}; start it or set DOCKER_HOST"
             ) from exc
         self._load: _Load | None = None
         self._names: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -185,7 +186,8 @@ class LayoutOutput:
         try:
             yield
         except OSError as exc:
+            is_full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+            advice = "free some space or choose" if is_full else "choose"
             raise CraftError(
-                f"{self.folder}: {os.strerror(exc.errno or 0)}; free some space or choose "
-                "another folder"
+                f"{self.folder}: {os.strerror(exc.errno or 0)}; {advice} another folder"
             ) from exc

@@ -237,7 +237,13 @@ class _Planner:
             replace(self._order, stamp=_stamp(self.study.seed, "shared", number))
             for number in range(count)
         ]
-        shares = self._share_out(count * min(own), orders, "shared")
+        try:
+            shares = self._share_out(count * min(own), orders, "shared")
+        except LayerTooSmall as exc:
+            raise StudyError(
+                f"key 'shared_layers': of the smallest image {exc}; "
+                "share fewer layers or leave that image out"
+            ) from exc
         pairs = zip(orders, shares, strict=True)
         return tuple(solve_layer(replace(order, target_bytes=share)) for order, share in pairs)
 
@@ -253,9 +259,10 @@ class _Planner:
         shares = [end - start for start, end in itertools.pairwise([0, *ends])]
         least = [least_bytes(order) for order in orders]
         if sum(least) > total:
+            layers = "one layer" if len(orders) == 1 else f"{len(orders)} layers"
             raise LayerTooSmall(
-                f"{max(total, 0):,} bytes for {len(orders)} layers are too few: "
-                f"their files need {sum(least):,} bytes"
+                f"{max(total, 0):,} bytes are too few for {layers}: "
+                f"the files need {sum(least):,} bytes"
             )
         return _lift(shares, least)
 

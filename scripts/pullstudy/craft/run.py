@@ -30,7 +30,7 @@ class CraftSettings:
 
     output: `push`, `docker` or `oci:DIR`. around: what the study file is read with. beyond_limits:
     make also what Docker or registries refuse. chunk_bytes: of an upload; 0 sends whole layers.
-    layers_at_once: uploads side by side. journal: file that remembers pushes.
+    layers_at_once: uploads side by side, as many as Docker's. journal: file that remembers pushes.
     """
 
     output: str
@@ -38,7 +38,7 @@ class CraftSettings:
     beyond_limits: bool = False
     plain_http: bool = False
     chunk_bytes: int = CHUNK_BYTES
-    layers_at_once: int = 3
+    layers_at_once: int = 5
     journal: Path | None = None
 
 
@@ -54,7 +54,10 @@ def plan_file(
     base = BaseImage()
     if study.base:
         base = find_base(study.base, study.architecture, plain_http=plain_http)
-    return plan_study(study, base.blobs, beyond_limits=beyond_limits), base
+    try:
+        return plan_study(study, base.blobs, beyond_limits=beyond_limits), base
+    except (CraftError, StudyError) as exc:
+        raise StudyError(f"{path}: {exc}") from exc
 
 
 def craft_study(

@@ -19,8 +19,8 @@ from pullstudy.craft.content import Bytes, Ring, Rings
 from pullstudy.craft.layers import Layer
 
 # Blocks are hashed in batches of one, or of many that are small; this many batches may be queued
-# or in work. The generator keeps more: it fills another array, and small blocks that wait for their
-# batch may belong to the one before.
+# or in work. No batch lies in more than one array of a ring: those that are too small for a batch
+# are not the ring's. The generator keeps one more, which it fills, and one that a reader has.
 _BATCHES_IN_FLIGHT = Ring.BLOCKS - 2
 
 

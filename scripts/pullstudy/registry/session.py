@@ -104,14 +104,14 @@ class Session:
         except AuthenticationFailed as exc:
             raise self._failure(url, "unauthorized", str(exc), status=401) from exc
         except requests.exceptions.SSLError as exc:
-            raise self._failure(url, "tls", _last_cause(exc)) from exc
+            raise self._failure(url, "tls", last_cause(exc)) from exc
         except requests.exceptions.Timeout as exc:
             raise self._failure(url, "stalled", "no answer in time", temporary=True) from exc
         except requests.exceptions.ConnectionError as exc:
-            detail = f"the connection failed: {_last_cause(exc)}"
+            detail = f"the connection failed: {last_cause(exc)}"
             raise self._failure(url, "connection_lost", detail, temporary=True) from exc
         except requests.exceptions.RequestException as exc:
-            raise self._failure(url, "unreachable", _last_cause(exc), temporary=True) from exc
+            raise self._failure(url, "unreachable", last_cause(exc), temporary=True) from exc
 
     def _url(self, call: Call) -> str:
         return urljoin(self.base_url, call.url)
@@ -215,7 +215,7 @@ def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest
     return request
 
 
-def _last_cause(exc: BaseException) -> str:
+def last_cause(exc: BaseException) -> str:
     """The innermost reason: HTTP libraries wrap theirs several times."""
     while exc.__cause__ or exc.__context__:
         exc = exc.__cause__ or exc.__context__ or exc

@@ -117,7 +117,7 @@ def test_limits_themselves_are_allowed() -> None:
 
 def test_an_image_that_is_too_small_is_skipped_with_the_size_it_needs() -> None:
     (skipped,) = plan_study(study_of(100_000, 100, files_per_layer=9)).skipped
-    assert "too few: their files need" in skipped.reason
+    assert "too few for 100 layers: the files need" in skipped.reason
     assert not plan_study(study_of(120_000, 10, files_per_layer=9)).skipped
 
 
@@ -145,6 +145,14 @@ copies: 2
         f"3-layers-size-9000000-bytes-zstd-level-3-ratio-2.6-uncompressed-arm64-{copy}"
         for copy in (1, 2)
     ]
+
+
+def test_shared_layers_that_do_not_fit_into_the_smallest_image_are_refused() -> None:
+    study = Study((Size(2_100), Size(9_000_000)), (9,), compression="estargz", shared_layers=3)
+    with pytest.raises(
+        StudyError, match=r"'shared_layers': of the smallest image 699 bytes are too few"
+    ):
+        plan_study(study)
 
 
 def test_shared_layers_are_the_same_in_every_image_and_the_others_are_not() -> None:
