@@ -24,6 +24,7 @@ def find_file(path: str) -> str:
 
 from pullstudy.code import digest_code
 from pullstudy.errors import ConfigError, print_errors
+from pullstudy.paper.report import describe_results
 from pullstudy.query import list_views
 from pullstudy.schemas import check_document
 
