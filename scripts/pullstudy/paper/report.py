@@ -35,8 +35,9 @@ def write_report(target: str, snakefile: Path, overrides: Mapping[str, Any], out
         page, config = scratch / output.name, scratch / "config.json"
         config.write_text(json.dumps(overrides))
         command = [
-            sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--configfile", str(config),
-            "--cores", "1", "--nolock", "--report", str(page), "--", target,
+            sys.executable, "-m", "snakemake", "--cores", "1", "--nolock",
+            "--snakefile", str(snakefile), "--configfile", str(config),
+            "--report", str(page), "--", target,
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0 or not page.exists():
