@@ -98,7 +98,10 @@ rule report_page:
     """All figures and tables on one page, for browsers, also offline."""
     input:
         record=rules.provenance.output.record,
-        captions=[house(f"workflow/report/{stem}.rst") for stem in ("claims", "paper", "table")],
+        captions=[
+            house(f"workflow/report/{stem}.rst")
+            for stem in ("claims", "paper", "table")
+        ],
     output:
         page=f"{RESULTS}/report.html",
     log:
