@@ -36,8 +36,8 @@ def find_home(basedir) -> Path:
 HOUSE = find_home(workflow.current_basedir)
 # The package works uninstalled too, here and in the processes of jobs.
 sys.path.insert(0, str(HOUSE / "scripts"))
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [sys.path[0], os.environ.get("PYTHONPATH")])
+os.environ.update(
+    PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.getenv("PYTHONPATH")]))
 )
 
 
