@@ -49,6 +49,10 @@ rule all:
         claims=f"{RESULTS}/claims.csv",
         paper=f"{RESULTS}/paper.pdf",
         provenance=f"{RESULTS}/provenance.json",
+        report=f"{RESULTS}/report.html",
+    # Else Snakemake names all of these files.
+    message:
+        f"all of the study {config['study']!r}"
 
 
 # Who asks for time is heavy, and goes to the cluster where there is one. All others stay beside
@@ -56,6 +60,11 @@ rule all:
 workflow.localrules(
     *(rule.name for rule in workflow.rules if "runtime" not in rule.resources)
 )
+
+
+onsuccess:
+    for line in describe_results(Path(RESULTS), STARTED):
+        print(line, file=sys.stderr)
 
 
 onerror:

@@ -16,7 +16,8 @@
     ├── RegistryError       a registry answered with an error
     ├── ImageError          the files of an image cannot be read, or not within the limits
     ├── CraftError          an image cannot be crafted as asked
-    └── PullError           the machinery of a pull run failed, not a pull
+    ├── PullError           the machinery of a pull run failed, not a pull
+    └── ReportError         Snakemake makes no page of the results
 
 A message is one line: what, where, and what to do next. Each subject defines
 finer classes beside its code when a caller has to tell them apart.
@@ -95,6 +96,10 @@ class CraftError(PullstudyError):
 
 class PullError(PullstudyError):
     """The machinery of a pull run failed, not a pull."""
+
+
+class ReportError(PullstudyError):
+    """Snakemake makes no page of the results."""
 
 
 @contextlib.contextmanager

@@ -1,15 +1,44 @@
 # Config, paths and the digest of the code behind each rule.
 
 import os
+import shutil
 import sys
+import tarfile
+import tempfile
 import time
 from pathlib import Path
 
+
+def find_home(basedir) -> Path:
+    """The folder with all files of the workflow; basedir: where the one stands that is read now."""
+    if not hasattr(basedir, "hosted_repo"):
+        return Path(basedir).resolve().parents[1]
+    # Of a module on GitHub Snakemake fetches rules and scripts one by one; queries and the package
+    # are read as files.
+    repository = basedir.hosted_repo.repo
+    commit = repository.commit(basedir.ref).hexsha
+    home = Path(".snakemake/pullstudy", commit).resolve()
+    if not home.exists():
+        partial = home.with_name(f".{commit}")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        with tempfile.TemporaryFile() as archive:
+            repository.archive(archive, commit)
+            archive.seek(0)
+            with tarfile.open(fileobj=archive) as files:
+                files.extractall(partial, filter="data")
+        partial.replace(home)
+    return home
+
+
 # Where the workflow's own files are: here, or elsewhere for who uses it as a module. Results are
 # always made here.
-HOUSE = Path(str(workflow.current_basedir)).resolve().parents[1]
-# The package works uninstalled too.
+HOUSE = find_home(workflow.current_basedir)
+# The package works uninstalled too, here and in the processes of jobs.
 sys.path.insert(0, str(HOUSE / "scripts"))
+os.environ.update(
+    PYTHONPATH=os.pathsep.join(filter(None, [sys.path[0], os.getenv("PYTHONPATH")]))
+)
 
 
 def house(path: str) -> str:
@@ -24,6 +53,7 @@ def find_file(path: str) -> str:
 
 from pullstudy.code import digest_code
 from pullstudy.errors import ConfigError, print_errors
+from pullstudy.paper.report import describe_results
 from pullstudy.query import list_views
 from pullstudy.schemas import check_document
 

@@ -92,3 +92,27 @@ rule provenance:
         code=code_digest("write_provenance.py"),
     script:
         "../../scripts/write_provenance.py"
+
+
+rule report_page:
+    """All figures and tables on one page, for browsers, also offline."""
+    input:
+        record=rules.provenance.output.record,
+        captions=[
+            house(f"workflow/report/{stem}.rst")
+            for stem in ("claims", "paper", "table")
+        ],
+    output:
+        page=f"{RESULTS}/report.html",
+    log:
+        log_of("report_page"),
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        code=code_digest("write_report.py"),
+        snakefile=workflow.main_snakefile,
+        # Those of the command line; what the study's own files say is read again.
+        overrides=workflow.config_settings.overwrite_config,
+    script:
+        "../../scripts/write_report.py"

@@ -12,6 +12,7 @@ from pullstudy.figures.pulls import STRATEGIES
 from pullstudy.figures.style import (
     COLOURS,
     GREY,
+    MARKERS,
     PUBLISHED,
     RIGHT,
     bytes_axis,
@@ -20,15 +21,17 @@ from pullstudy.figures.style import (
     format_steps,
     make_grid,
     ordered_colours,
+    ordered_markers,
     plain_axis,
     size_label,
     split_rows,
 )
 
 _COLOUR_OF = dict(zip(STRATEGIES, COLOURS, strict=False))
-_MARKERS = ("o", "s", "^", "D", "v", "P")
 _MEASURES = {"pull_seconds": "pull, by the kubelet's event [s]", "job_seconds": "whole job [s]"}
 _SIZES_SHOWN = 5
+# Light beside what is done, also in print.
+_WAITING = "0.8"
 
 
 def draw_strategies(times: pd.DataFrame) -> Figure:
@@ -62,7 +65,7 @@ def _draw_crafted(axes: Axes, rows: pd.DataFrame, measure: str, clusters: list[f
         axes.plot(
             line["nominal_bytes"],
             line[measure],
-            _MARKERS[clusters.index(cluster_size)],
+            MARKERS[clusters.index(cluster_size)],
             color=_COLOUR_OF[strategy],
             markersize=3,
             alpha=0.8,
@@ -82,7 +85,7 @@ def _draw_applications(axes: Axes, rows: pd.DataFrame, measure: str, clusters: l
         axes.plot(
             [names.index(name) + shift.get(strategy, 0.0) for name in points["subject"]],
             points[measure],
-            _MARKERS[clusters.index(cluster_size)],
+            MARKERS[clusters.index(cluster_size)],
             color=_COLOUR_OF[strategy],
             markersize=4,
             alpha=0.8,
@@ -107,7 +110,7 @@ def _explain_strategies(
     ]
     handles += [
         axes.plot([], [], marker, color=GREY, label=f"{size:.0f} nodes")[0]
-        for marker, size in zip(_MARKERS, clusters, strict=False)
+        for marker, size in zip(MARKERS, clusters, strict=False)
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False)
 
@@ -121,7 +124,7 @@ def draw_coordination(nodes: pd.DataFrame) -> Figure:
         rows = chosen[chosen["cluster_size"] == size].sort_values("started_seconds")
         places = np.arange(1, len(rows) + 1)
         for first, last, colour, label in (
-            ("scheduled_seconds", "started_seconds", GREY, "waits"),
+            ("scheduled_seconds", "started_seconds", _WAITING, "waits"),
             ("started_seconds", "pulled_seconds", RIGHT, "pulls"),
             ("pulled_seconds", "ready_seconds", PUBLISHED, "starts the container"),
         ):
@@ -134,8 +137,8 @@ def draw_coordination(nodes: pd.DataFrame) -> Figure:
         panel.yaxis.set_major_locator(MaxNLocator(integer=True))
         panel.grid(visible=False, axis="y")
     axes[0].set_ylabel("node, by start of its pull")
-    run, subject = chosen.iloc[0][["run", "subject"]]
-    figure.suptitle(f"{run}: {subject}", fontsize=9)
+    run, size_bytes = chosen.iloc[0][["run", "nominal_bytes"]]
+    figure.suptitle(f"{run}: an image of {size_label(size_bytes)} on all nodes", fontsize=9)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return figure
@@ -159,12 +162,13 @@ def draw_spreads(spreads: pd.DataFrame) -> Figure:
     """Time from the first node's end to the last's, against chance, and the wait it costs."""
     figure, (left, right) = make_grid(2, 2, 3.2)
     colours = ordered_colours(spreads["cluster_size"])
+    markers = ordered_markers(colours)
     known = spreads.dropna(subset=["finish_spread_seconds", "expected_finish_spread_seconds"])
     for size, points in split_rows(known, "cluster_size"):
         left.plot(
             points["expected_finish_spread_seconds"],
             points["finish_spread_seconds"],
-            "o",
+            markers[size],
             markersize=3,
             alpha=0.6,
             color=colours[size],
@@ -210,7 +214,7 @@ def draw_experiments(experiments: pd.DataFrame) -> Figure:
                 panel.plot(
                     line["cluster_size"],
                     line[measure],
-                    f"{_MARKERS[place % len(_MARKERS)]}-",
+                    f"{MARKERS[place % len(MARKERS)]}-",
                     color=COLOURS[place % len(COLOURS)],
                     markersize=4,
                     linewidth=1,
@@ -252,13 +256,18 @@ def draw_extrapolations(extrapolations: pd.DataFrame) -> Figure:
     sizes = sorted(fewest[fewest["run"].isin(first_runs)]["nominal_bytes"].unique())
     chosen = [sizes[int(n)] for n in np.linspace(0, len(sizes) - 1, _SIZES_SHOWN)]
     colours = ordered_colours(chosen)
+    markers = ordered_markers(chosen)
     for panel, (strategy, run) in zip(
         axes, zip(first_runs.index.astype(str), first_runs, strict=True), strict=True
     ):
         rows = fewest[fewest["run"] == run]
         for size in colours:
             line = rows[rows["nominal_bytes"] == size].sort_values("cluster_size")
-            _draw_extrapolation(panel, line, colours[size], size_label(size))
+            _draw_extrapolation(panel, line, colours[size], markers[size])
+            panel.plot(
+                line["cluster_size"], line["slowest_seconds"], f"{markers[size]}-",
+                color=colours[size], markersize=3, label=size_label(size),
+            )  # fmt: skip
         panel.axvline(measured[rows.index].max(), color=GREY, linestyle=":")
         panel.set_title(f"{STRATEGIES.get(strategy, strategy)} ({run})")
         panel.set(xscale="log", yscale="log", xlabel="simulated nodes")
@@ -271,11 +280,13 @@ def draw_extrapolations(extrapolations: pd.DataFrame) -> Figure:
 
 
 def _draw_extrapolation(
-    axes: Axes, line: pd.DataFrame, colour: tuple[float, float, float], label: str
+    axes: Axes, line: pd.DataFrame, colour: tuple[float, float, float], marker: str
 ) -> None:
     error = line["held_out_error"].fillna(0)
-    axes.plot(line["cluster_size"], line["slowest_seconds"], color=colour, label=label)
-    axes.plot(line["cluster_size"], line["median_seconds"], "--", color=colour, linewidth=1)
+    axes.plot(
+        line["cluster_size"], line["median_seconds"], f"{marker}--", color=colour, linewidth=1,
+        markersize=2,
+    )  # fmt: skip
     axes.fill_between(
         line["cluster_size"],
         line["slowest_seconds"] / (1 + error),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -11,6 +13,7 @@ from matplotlib.figure import Figure
 from pullstudy.figures.style import (
     COLOURS,
     GREY,
+    HATCHES,
     PUBLISHED,
     RIGHT,
     bytes_axis,
@@ -100,8 +103,10 @@ def draw_base_images(base_images: pd.DataFrame) -> Figure:
     wide = wide.loc[wide.sum(axis="columns").sort_values(ascending=False).index]
     figure, (axes,) = make_figure(1.0 + 0.21 * len(wide))
     left = np.zeros(len(wide))
-    for collection, colour in zip(wide.columns, COLOURS, strict=False):
-        axes.barh(wide.index, wide[collection], left=left, color=colour, label=collection)
+    for collection, colour, hatch in zip(wide.columns, COLOURS, cycle(HATCHES), strict=False):
+        axes.barh(
+            wide.index, wide[collection], left=left, color=colour, hatch=hatch, label=collection
+        )
         left += wide[collection].to_numpy()
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")

@@ -55,7 +55,7 @@ def draw_apt_history(right: pd.DataFrame, as_published: pd.DataFrame) -> Figure:
     names = [*right["practice"], "", *as_published["practice"]]
     axes.set_yticks(range(rows), [name.replace("_", " ") for name in names])
     axes.invert_yaxis()
-    axes.set(xlim=(0, 112), xlabel="share, of what tab_apt_history says")
+    axes.set(xlim=(0, 112), xlabel="share of the occasions that tab_apt_history names")
     axes.xaxis.set_major_formatter(percent_axis())
     axes.grid(visible=False, axis="y")
     figure.legend(frameon=False, loc="outside upper center", ncols=2)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from pullstudy.figures.style import (
     GREY,
+    MARKERS,
     PUBLISHED,
     RIGHT,
     bytes_axis,
@@ -17,13 +18,13 @@ from pullstudy.figures.style import (
     make_figure,
     make_grid,
     ordered_colours,
+    ordered_markers,
     plain_axis,
     size_label,
     split_rows,
 )
 
 STRATEGIES = {"plain": "network disk", "local_ssd": "local SSD", "streaming": "image streaming"}
-_MARKERS = ("o", "s", "^", "D", "v", "P")
 _LINES = ("-", "--")
 # More of them do not fit above a figure.
 _LEGEND_COLUMNS = 5
@@ -50,6 +51,7 @@ def draw_sizes(sizes: pd.DataFrame) -> Figure:
         log.set(xscale="log", yscale="log", xlabel="nominal image size")
         format_steps(log.xaxis, bytes_axis(), room=100)
         format_steps(log.yaxis, plain_axis())
+        log.tick_params(axis="x", labelsize=7)
     for panel in (axes[0], axes[columns]):
         panel.set_ylabel("median pull time [s]")
     _explain_lines(figure, axes[0], counts, colours)
@@ -62,12 +64,15 @@ def _draw_size_lines(
     counts: list[int],
     colours: dict[int, tuple[float, float, float]],
 ) -> None:
+    markers = ordered_markers(colours)
     groups = split_rows(sizes, "study", "run", "cluster_size", "layers")
     for (_, _, cluster_size, layers), line in groups:
         axes.plot(
             line["nominal_bytes"],
             line["median"],
             _LINES[counts.index(layers)],
+            marker=markers[cluster_size],
+            markersize=3,
             color=colours[cluster_size],
             linewidth=1,
             alpha=0.8,
@@ -80,7 +85,10 @@ def _explain_lines(
     counts: list[int],
     colours: dict[int, tuple[float, float, float]],
 ) -> None:
-    handles = [axes.plot([], [], color=c, label=f"{n:.0f} nodes")[0] for n, c in colours.items()]
+    handles = [
+        axes.plot([], [], f"{marker}-", color=colours[size], label=f"{size:.0f} nodes")[0]
+        for size, marker in ordered_markers(colours).items()
+    ]
     handles += [
         axes.plot([], [], style, color="black", label=f"{count} layers")[0]
         for count, style in zip(counts, _LINES, strict=False)
@@ -138,6 +146,7 @@ def draw_layers(layers: pd.DataFrame) -> Figure:
     runs = split_rows(layers, "study", "run", "cluster_size")
     figure, axes = make_grid(len(runs), 2, 3.0, sharey=True, sharex=True)
     colours = ordered_colours(layers["nominal_bytes"])
+    markers = ordered_markers(colours)
     for panel, ((_, run, cluster_size), frame) in zip(axes, runs, strict=True):
         for size_bytes, line in split_rows(frame, "nominal_bytes"):
             ends = [line["median"] - line["minimum"], line["maximum"] - line["median"]]
@@ -145,7 +154,7 @@ def draw_layers(layers: pd.DataFrame) -> Figure:
                 line["layers"],
                 line["median"],
                 yerr=ends,
-                fmt="o-",
+                fmt=f"{markers[size_bytes]}-",
                 markersize=3,
                 linewidth=1,
                 color=colours[size_bytes],
@@ -232,7 +241,7 @@ def _draw_ratios(axes: Axes, pair: pd.DataFrame, column: str) -> None:
             np.array(places) + shift,
             values,
             yerr=[np.maximum(low, 0), np.maximum(high, 0)],
-            fmt=_MARKERS[number % len(_MARKERS)],
+            fmt=MARKERS[number % len(MARKERS)],
             markersize=3,
             linewidth=1,
             color=colours[level],

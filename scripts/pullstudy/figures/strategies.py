@@ -13,6 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from pullstudy.figures.style import (
     COLOURS,
+    HATCHES,
+    MARKERS,
     PUBLISHED,
     RIGHT,
     bytes_axis,
@@ -25,6 +27,7 @@ CACHES = {
     "previous": ("only those of the image before", COLOURS[1]),
     "nothing": ("nothing is kept", COLOURS[2]),
 }
+MARKER_OF = dict(zip(CACHES, MARKERS, strict=False))
 ORDERS: dict[str, Literal["-", "--"]] = {"best": "-", "worst": "--"}
 
 
@@ -32,12 +35,17 @@ def draw_build_strategies(strategies: pd.DataFrame) -> Figure:
     """Share of layers and bytes that are pulled anew, and Jaccard similarity, by container set."""
     places = np.arange(len(strategies))
     figure, (left, right) = make_figure(3.2, columns=2)
-    for shift, column, label, colour in (
-        (-0.27, "unique_percent_as_published", "of layers, as published", PUBLISHED),
-        (0.0, "unique_percent", "of layers, once per image", RIGHT),
-        (0.27, "unique_bytes_percent", "of bytes", COLOURS[2]),
+    for number, (column, label, colour) in enumerate(
+        (
+            ("unique_percent_as_published", "of layers, as published", PUBLISHED),
+            ("unique_percent", "of layers, once per image", RIGHT),
+            ("unique_bytes_percent", "of bytes", COLOURS[2]),
+        )
     ):
-        bars = left.bar(places + shift, strategies[column], 0.25, color=colour, label=label)
+        bars = left.bar(
+            places + 0.27 * (number - 1), strategies[column], 0.25, color=colour, label=label,
+            hatch=HATCHES[number],
+        )  # fmt: skip
         left.bar_label(bars, fmt="{:.0f}", padding=2, fontsize=7)
     left.set(ylim=(0, 108), title="pulled anew")
     left.yaxis.set_major_formatter(percent_axis())
@@ -70,6 +78,8 @@ def draw_pull_orders(orders: pd.DataFrame) -> Figure:
                 rows["position"],
                 rows["cumulative_bytes"],
                 ORDERS[order],
+                marker=MARKER_OF[cache],
+                markersize=3,
                 color=CACHES[cache][1],
                 linewidth=1.4,
             )
@@ -78,7 +88,10 @@ def draw_pull_orders(orders: pd.DataFrame) -> Figure:
         axes.yaxis.set_major_formatter(bytes_axis())
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     columns[0].set_ylabel("bytes pulled so far")
-    caches = [Line2D([], [], color=colour, label=label) for label, colour in CACHES.values()]
+    caches = [
+        Line2D([], [], color=colour, marker=MARKER_OF[name], markersize=3, label=label)
+        for name, (label, colour) in CACHES.items()
+    ]
     styles = [
         Line2D([], [], linestyle=line, color="black", label=f"{order} order")
         for order, line in ORDERS.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import cycle
 from typing import Any
 
 import matplotlib as mpl
@@ -28,6 +29,9 @@ WIDTH_INCHES = 7.0
 COLOURS = sns.color_palette("colorblind")
 RIGHT, PUBLISHED, LIMIT = COLOURS[0], COLOURS[1], COLOURS[3]
 GREY = "0.45"
+# Beside the colours, for print in grey.
+MARKERS = ("o", "s", "^", "D", "v", "P")
+HATCHES = ("", "////", "....")
 # Ends of a logarithmic axis as a ratio: below the one ticks are even, above the other decades.
 _FEW_STEPS, _MANY_STEPS = 5, 1000
 
@@ -60,6 +64,11 @@ def ordered_colours(levels: Iterable[Any]) -> dict[Any, tuple[float, float, floa
     """Give each level a colour from dark to light, in their order; none too light for paper."""
     chosen = sorted(set(levels))
     return dict(zip(chosen, sns.color_palette("viridis", len(chosen) + 1), strict=False))
+
+
+def ordered_markers(levels: Iterable[Any]) -> dict[Any, str]:
+    """Give each level a marker, in their order."""
+    return dict(zip(sorted(set(levels)), cycle(MARKERS), strict=False))
 
 
 def bytes_axis() -> EngFormatter:
