@@ -14,5 +14,8 @@ SELECT
     largest_layer_bytes,
     shared_layers
 FROM pull_images
-WHERE nominal_bytes IS NOT NULL
+WHERE nominal_bytes IS NOT NULL AND study NOT IN (
+    -- Where clusters pulled too, what one machine pulled is told of elsewhere.
+    SELECT study FROM machine_pulls EXCEPT SELECT study FROM cluster_pulls
+)
 ORDER BY study, layers, nominal_bytes, image

@@ -1,6 +1,6 @@
 -- Question:   On which machine, when, and how were pulls of one machine measured?
 -- Grain:      one study and machine.
--- Definition: times are UTC; failed: pulls without an image, not_started: without a container.
+-- Definition: times are UTC, to the minute; failed: pulls without an image, not_started: without a container.
 -- Slide:      crafting and pulling
 WITH machines AS (
     SELECT
@@ -25,8 +25,8 @@ SELECT
     count(*) AS pulls,
     count(*) FILTER (WHERE p.outcome = 'failed') AS failed,
     count(*) FILTER (WHERE p.outcome = 'not_started') AS not_started,
-    min(p.requested_at_utc) AS first_at_utc,
-    max(p.pulled_at_utc) AS last_at_utc
+    date_trunc('minute', min(p.requested_at_utc)) AS first_at_utc,
+    date_trunc('minute', max(p.pulled_at_utc)) AS last_at_utc
 FROM pulls AS p
 JOIN machines AS m USING (study)
 WHERE starts_with(p.platform, 'local/')

@@ -71,6 +71,7 @@ def draw_changes(changes: pd.DataFrame) -> Figure:
         )
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_yticks(list(places.values()), list(places))
+    axes.set_ylim(-0.7, len(names) - 0.3)
     axes.set(xscale="log", xlabel="time with the change over time without it")
     format_steps(axes.xaxis, plain_axis())
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
@@ -111,11 +112,15 @@ def _draw_panel(axes: Axes, frame: pd.DataFrame, labels: list[str]) -> None:
         if width.max() > _SMALLEST_SECONDS:
             axes.barh(places, width, 0.75, left=left, color=colour, label=name, linewidth=0)
         left += width
-    for place, end in zip(places, left, strict=True):
+    # Where phases overlap, the whole takes less than they do together.
+    totals = frame["pull_seconds"] + frame["start_seconds"].fillna(0)
+    axes.plot(totals, places, "|", color="black", markersize=7, label="the whole")
+    for place, end, total in zip(places, left, totals, strict=True):
+        text = f"{total:.2f}" if total < 1 else f"{total:.1f}"
         axes.annotate(
-            f"{end:.1f}", (end, place), xytext=(2, 0), textcoords="offset points",
+            text, (max(end, total), place), xytext=(3, 0), textcoords="offset points",
             va="center", fontsize=7, color=GREY,
         )  # fmt: skip
     axes.set_yticks(range(len(labels)), labels[::-1], fontsize=7)
-    axes.set_xlim(0, left.max() * 1.12)
+    axes.set_xlim(0, max(left.max(), totals.max()) * 1.12)
     axes.grid(visible=False, axis="y")

@@ -181,7 +181,7 @@ def draw_wire_bytes(wire: pd.DataFrame, planned: pd.DataFrame) -> Figure:
     figure, (axes,) = make_figure(3.2)
     made = planned.dropna(subset=["planned_bytes"])
     for sizes, bytes_, colour, marker, label in (
-        (wire["nominal_bytes"], wire["wire_bytes"], PUBLISHED, "s", "as published: zeros"),
+        (wire["nominal_bytes"], wire["wire_bytes"], PUBLISHED, "s", "pulled (published: zeros)"),
         (made["target_bytes"], made["planned_bytes"], RIGHT, "o", "crafted by this study"),
     ):
         axes.scatter(sizes, bytes_, color=colour, marker=marker, s=16, linewidths=0, label=label)
