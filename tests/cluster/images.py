@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import tarfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pullstudy.naming import parse_reference
@@ -26,7 +27,15 @@ _APPLETS = (
     "env",
     "tr",
     "nsenter",
+    "cmp",
+    "cp",
+    "dirname",
+    "mkdir",
+    "mv",
+    "rm",
 )
+# That of the official busybox image.
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OCI = "application/vnd.oci.image"
 
 
@@ -35,15 +44,20 @@ def push_busybox(reference: str, seconds: int = 2**31 - 1) -> str:
 
     Returns its digest.
     """
+    return push_files(reference, {}, ["/bin/sleep", str(seconds)])
+
+
+def push_files(reference: str, files: Mapping[str, Path], entrypoint: Sequence[str]) -> str:
+    """Push an image with Debian's static busybox and further programs. Returns its digest."""
     program = shutil.which("busybox")
     assert program, "busybox-static is not installed"
-    plain = _make_layer(Path(program))
+    plain = _make_layer({"bin/busybox": Path(program), **files})
     layer = gzip.compress(plain, compresslevel=1, mtime=0)
     config = json.dumps(
         {
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Entrypoint": ["/bin/sleep", str(seconds)], "Env": ["PATH=/bin"]},
+            "config": {"Entrypoint": list(entrypoint), "Env": [f"PATH={_PATH}"]},
             "rootfs": {"type": "layers", "diff_ids": [digest_of(plain)]},
         }
     ).encode()
@@ -66,13 +80,14 @@ def _describe(media_type: str, content: bytes) -> dict[str, object]:
     return {"mediaType": media_type, "digest": digest_of(content), "size": len(content)}
 
 
-def _make_layer(program: Path) -> bytes:
+def _make_layer(programs: Mapping[str, Path]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as layer:
-        entry = tarfile.TarInfo("bin/busybox")
-        entry.size, entry.mode = program.stat().st_size, 0o755
-        with program.open("rb") as file:
-            layer.addfile(entry, file)
+        for name, program in programs.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = program.stat().st_size, 0o755
+            with program.open("rb") as file:
+                layer.addfile(entry, file)
         for applet in _APPLETS:
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"

@@ -58,7 +58,7 @@ class Node:
         self.kubelet: Daemon
         self.snapshotter: Daemon | None = None
         self._namespace = namespace
-        self._inside: list[str] = []
+        self.inside: list[str] = []
         self._holder: subprocess.Popen[bytes] | None = None
 
     def prepare(
@@ -74,7 +74,7 @@ class Node:
         self._write_containerd(pause, snapshotter)
         config = self._own("/var/lib/kubelet") / "config.json"
         config.write_text(json.dumps(self._kubelet_settings()))
-        self.containerd = Daemon(["containerd"], self.folder, self._is_containerd_up, self._inside)
+        self.containerd = Daemon(["containerd"], self.folder, self._is_containerd_up, self.inside)
         self.kubelet = Daemon(
             [
                 kubelet,
@@ -83,7 +83,7 @@ class Node:
                 f"--hostname-override={self.name}",
                 f"--node-ip={self.address}",
             ],
-            self.folder, self._is_kubelet_up, self._inside,
+            self.folder, self._is_kubelet_up, self.inside,
         )  # fmt: skip
 
     def start(self) -> None:
@@ -133,7 +133,7 @@ class Node:
                 "--root=/var/lib/containerd/stargz",
                 "--config=/var/lib/containerd/stargz/config.toml",
             ],
-            self.folder, socket_path.exists, self._inside,
+            self.folder, socket_path.exists, self.inside,
         )  # fmt: skip
 
     def _enter_namespaces(self) -> None:
@@ -145,16 +145,22 @@ class Node:
             ]
         )  # fmt: skip
         pid = self._holder.pid
-        self._inside = ["nsenter", f"--target={pid}", "--net", "--mount"]
+        self.inside = ["nsenter", f"--target={pid}", "--net", "--mount"]
         own = Path("/proc/self/ns/mnt").readlink()
         while Path(f"/proc/{pid}/ns/mnt").readlink() == own:
             time.sleep(0.01)
         # Volumes of pods that are to see each other's mounts need a shared root.
-        call(*self._inside, "mount", "--make-rshared", "/")
+        call(*self.inside, "mount", "--make-rshared", "/")
         for path in _OWN_FOLDERS:
-            self._own(path).mkdir()
-            Path(path).mkdir(parents=True, exist_ok=True)
-            call(*self._inside, "mount", "--bind", self._own(path), path)
+            self.lay_over(path)
+
+    def lay_over(self, path: str) -> Path:
+        """Lay a folder of the node's own over one of the machine's; returns where it is."""
+        own = self._own(path)
+        own.mkdir()
+        Path(path).mkdir(parents=True, exist_ok=True)
+        call(*self.inside, "mount", "--bind", own, path)
+        return own
 
     def _own(self, path: str) -> Path:
         """Return where the node's own folder is for everybody else."""

@@ -54,14 +54,11 @@ func (own settings) hosts(spec reference.Spec) ([]docker.RegistryHost, error) {
 func main() {
 	address := flag.String("address", "", "socket")
 	root := flag.String("root", "", "folder")
-	path := flag.String("config", "", "settings in TOML")
+	path := flag.String("config", "/etc/containerd-stargz-grpc/config.toml", "settings in TOML")
 	flag.Parse()
 	var own settings
-	if *path != "" {
-		text, err := os.ReadFile(*path)
-		if err != nil {
-			log.Fatal(err)
-		}
+	text, err := os.ReadFile(*path)
+	if err == nil {
 		if err := toml.Unmarshal(text, &own); err != nil {
 			log.Fatal(err)
 		}
