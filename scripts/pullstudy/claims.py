@@ -25,13 +25,14 @@ COLUMNS = (
     "published",
     "reproduced",
     "corrected",
+    "unit",
+    "verdict",
+    "note",
+    # What was measured since, beside it.
     "measured",
     "measured_low",
     "measured_high",
-    "unit",
-    "verdict",
     "measured_verdict",
-    "note",
 )
 _KEYS = ("reproduced", "corrected", "measured")
 
