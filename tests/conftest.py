@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,9 @@ from hypothesis import settings
 settings.register_profile("pullstudy", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "pullstudy")
+
+# A shell makes what runs in its background deaf to interrupts, and with it all that this starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 ARCHIVE = ROOT.parent / "shared/data/container-chonks-fa06749.tar.gz"

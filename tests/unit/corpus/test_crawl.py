@@ -182,12 +182,7 @@ def start(urls: list[str], out: Path, *options: str) -> subprocess.Popen[bytes]:
     environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
     command = [sys.executable, "-c", COMMAND, *urls, "--out", str(out), *options]
     return subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        # A shell makes what runs in its background deaf to interrupts, and all that it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
 
 
