@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +16,10 @@ from pullstudy.craft.image import (
     build_documents,
     describe_recipe,
 )
+from pullstudy.craft.layers import Layer
 from pullstudy.craft.output import Output
 from pullstudy.craft.plan import Plan, PlannedImage, SkippedImage, unique_layers
-from pullstudy.craft.stream import Watch
+from pullstudy.craft.stream import Blob, Watch
 from pullstudy.registry.cache import digest_of
 
 
@@ -69,7 +71,7 @@ class _Workshop:
         self._plan = plan
         self._output = output
         self._base = base
-        self._watch = Watch(reporter.add)
+        self._reporter = reporter
 
     def make(self, image: PlannedImage) -> CraftedImage:
         found = _find(image, self._plan, self._output)
@@ -77,10 +79,24 @@ class _Workshop:
             return _summarise(image, found, was_there=True)
         for blob in self._base.blobs:
             self._output.put_base(blob, self._base)
-        blobs = self._output.put_layers(image.layers, self._watch)
+        blobs = self._put_layers(image.layers)
         documents = build_documents(image, self._plan.study, self._base, blobs)
         self._output.put_image(image.cell.tag, documents)
         return _summarise(image, documents.manifest, was_there=False)
+
+    def _put_layers(self, layers: Sequence[Layer]) -> list[Blob]:
+        """Make layers side by side; when one fails, or the user stops, the others end as well."""
+        watch = Watch(self._reporter.add)
+        with ThreadPoolExecutor(self._output.layers_at_once) as threads:
+            try:
+                tasks = [threads.submit(self._output.put_layer, layer, watch) for layer in layers]
+                for task in as_completed(tasks):
+                    task.result()
+            except BaseException:
+                watch.stop()
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+        return [task.result() for task in tasks]
 
 
 def _find(image: PlannedImage, plan: Plan, output: Output) -> bytes | None:

@@ -15,6 +15,7 @@ of words, XOR a random word: as hard to compress, and ten times as fast.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import functools
 import hashlib
@@ -50,12 +51,10 @@ _LETTERS_MIN_BYTES = 1024
 class Ring:
     """Arrays that are used again and again: fresh ones would cost more than filling them.
 
-    An array is good until `BLOCKS` others have been taken; no reader may be further behind. One of
-    less than LEAST_BYTES is always good: it is a fresh one, for which the allocator has memory.
+    An array is good until `BLOCKS` others have been taken; no reader may be further behind.
     """
 
-    BLOCKS = 4
-    LEAST_BYTES = 1 << 17
+    BLOCKS = 6
 
     def __init__(self) -> None:
         self._arrays: list[Bytes] = [np.empty(0, np.uint8)] * self.BLOCKS
@@ -63,8 +62,6 @@ class Ring:
 
     def take(self, size_bytes: int) -> Bytes:
         """Return an array of this size; what it holds is left over from before."""
-        if size_bytes < self.LEAST_BYTES:
-            return np.empty(size_bytes, np.uint8)
         slot = self._next
         self._next = (slot + 1) % self.BLOCKS
         if self._arrays[slot].size < size_bytes:
@@ -78,6 +75,22 @@ class Rings:
 
     plain: Ring = field(default_factory=Ring)
     coded: Ring = field(default_factory=Ring)
+
+
+_free_rings: list[Rings] = []
+
+
+@contextlib.contextmanager
+def borrow_rings() -> Iterator[Rings]:
+    """Lend memory that an earlier layer has used; nobody may read it when the block ends."""
+    try:
+        rings = _free_rings.pop()
+    except IndexError:
+        rings = Rings()
+    try:
+        yield rings
+    finally:
+        _free_rings.append(rings)
 
 
 class Kind(enum.Enum):
@@ -162,10 +175,11 @@ def generate_pieces(mix: Mix, size_bytes: int, key: str, ring: Ring) -> Iterator
     """
     stripe = mix.split(STRIPE_BYTES)
     whole, last = split_file(mix, size_bytes)
-    source = _seeded(key)
+    drawn = max(_drawn_bytes(last), _drawn_bytes(stripe) if whole else 0)
+    stripes = _random_stripes(key, drawn, ring)
     for parts in (*itertools.repeat(stripe, whole), last):
         if parts:
-            yield from _cut_stripe(parts, _draw_stripe(source, _drawn_bytes(parts), ring))
+            yield from _cut_stripe(parts, next(stripes))
 
 
 def pack_letters(codes: Bytes) -> Bytes:
@@ -207,15 +221,18 @@ def _cut_stripe(parts: tuple[tuple[Kind, int], ...], drawn: Bytes) -> Iterator[P
         yield Piece(kind, size, data)
 
 
-def _draw_stripe(source: np.random.SFC64, size_bytes: int, ring: Ring) -> Bytes:
-    """Return the next `size_bytes` random bytes, at most a stripe."""
+def _random_stripes(key: str, size_bytes: int, ring: Ring) -> Iterator[Bytes]:
+    """Yield arrays of `size_bytes` random bytes without end."""
+    source = _seeded(key)
     first, second = _drawn_stripes()
-    turn, word = source.random_raw(2)
-    start, count = int(turn) % _STRIPE_WORDS, -(-size_bytes // _WORD_BYTES)
-    words = ring.take(count * _WORD_BYTES).view("<u8")
-    np.bitwise_xor(first[:count], second[start : start + count], out=words)
-    np.bitwise_xor(words, word, out=words)
-    return words.view(np.uint8)[:size_bytes]
+    count = -(-size_bytes // _WORD_BYTES)
+    while True:
+        turn, word = source.random_raw(2)
+        start = int(turn) % _STRIPE_WORDS
+        words = ring.take(count * _WORD_BYTES).view("<u8")
+        np.bitwise_xor(first[:count], second[start : start + count], out=words)
+        np.bitwise_xor(words, word, out=words)
+        yield words.view(np.uint8)[:size_bytes]
 
 
 @functools.cache

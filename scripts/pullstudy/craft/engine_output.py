@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import docker
 import orjson
@@ -35,6 +35,8 @@ _CONNECTION_ERRORS = (DockerException, requests.exceptions.RequestException)
 class EngineOutput:
     """The engine that the environment names (DOCKER_HOST), or the local one."""
 
+    layers_at_once = 1
+
     def __init__(self, repository: str) -> None:
         """repository: what the images are called, before the tag.
 
@@ -59,9 +61,14 @@ class EngineOutput:
         del tag
         return None
 
-    def put_layers(self, layers: Sequence[Layer], watch: Watch) -> list[Blob]:
-        """Send layers; the first one of an image opens the connection."""
-        return [self._put_layer(layer, watch) for layer in layers]
+    def put_layer(self, layer: Layer, watch: Watch) -> Blob:
+        """Send a layer; the first one of an image opens the connection."""
+        layer = measure_layer(layer)
+        stream = LayerStream(layer, watch)
+        self._send_file(
+            f"{len(self._names):03d}.tar", layer.uncompressed_bytes, stream.plain_blocks()
+        )
+        return stream.blob
 
     def put_base(self, blob: Blob, base: BaseImage) -> None:
         """Send a layer of the base as it is; the engine unpacks it."""
@@ -77,14 +84,6 @@ class EngineOutput:
         load.send(memoryview(tar_blocks.END_OF_ARCHIVE))
         self._load, self._names = None, []
         load.finish()
-
-    def _put_layer(self, layer: Layer, watch: Watch) -> Blob:
-        layer = measure_layer(layer)
-        stream = LayerStream(layer, watch)
-        self._send_file(
-            f"{len(self._names):03d}.tar", layer.uncompressed_bytes, stream.plain_blocks()
-        )
-        return stream.blob
 
     def _connection(self) -> _Load:
         if self._load is None:

@@ -89,7 +89,7 @@ class GzipFraming:
 
     def encode(self, piece: Piece, plain: Bytes) -> Bytes:
         """Return the compressed bytes of a piece, a whole number of bytes."""
-        self._crc = _crc32(plain, self._crc)
+        self._crc = isal_zlib.crc32(plain, self._crc)
         self._size += piece.size_bytes
         if piece.kind is Kind.LETTERS:
             return _frame_letters(piece)
@@ -100,17 +100,6 @@ class GzipFraming:
     def end(self) -> bytes:
         """Return the last block and the member's trailer."""
         return _LAST_BLOCK + struct.pack("<II", self._crc, self._size & 0xFFFFFFFF)
-
-
-def _crc32(data: Bytes, crc: int) -> int:
-    """Go on with a CRC-32, and leave the processor as it was.
-
-    isa-l leaves values in the upper halves of the vector registers: SHA-256 then takes a third
-    longer, in this thread and in those that it starts. Any loop of numpy's clears them.
-    """
-    crc = isal_zlib.crc32(data, crc)
-    np.bitwise_xor(_NO_WORDS, _NO_WORDS, out=_NO_WORDS)
-    return crc
 
 
 def _frame_stored(plain: Bytes, ring: Ring) -> Bytes:
@@ -258,7 +247,6 @@ def _letters_tail(end: tuple[int, int]) -> Bytes:
     return np.frombuffer(bits.close_block(), np.uint8)
 
 
-_NO_WORDS = np.zeros(8, np.uint64)
 _LETTERS_LENGTHS = dict.fromkeys(
     [*range(FIRST_LETTER, FIRST_LETTER + LETTER_COUNT), _END_OF_BLOCK], LETTER_BITS
 )

@@ -7,8 +7,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,7 +27,12 @@ _INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 
 
 class Output(Protocol):
-    """A place for images. A tag appears with the image's last byte, or not at all."""
+    """A place for images. A tag appears with the image's last byte, or not at all.
+
+    layers_at_once: how many layers of an image it takes at the same time.
+    """
+
+    layers_at_once: int
 
     def prepare(self, images: list[PlannedImage]) -> None:
         """Check, before the first byte, that there is room and permission for these images."""
@@ -36,8 +40,8 @@ class Output(Protocol):
     def find_manifest(self, tag: str) -> bytes | None:
         """Return the manifest that stands under a tag, None when there is none."""
 
-    def put_layers(self, layers: Sequence[Layer], watch: Watch) -> list[Blob]:
-        """Make the layers of an image; `watch` sees their blocks."""
+    def put_layer(self, layer: Layer, watch: Watch) -> Blob:
+        """Make a layer; `watch` sees its blocks, and may stop it."""
 
     def put_base(self, blob: Blob, base: BaseImage) -> None:
         """Take over a layer of the base."""
@@ -48,6 +52,9 @@ class Output(Protocol):
 
 class LayoutOutput:
     """An OCI image layout; the tag is the reference name of its entry in the index."""
+
+    # While one layer waits for its last hashes, the next one begins.
+    layers_at_once = 2
 
     def __init__(self, folder: Path) -> None:
         """Open a layout or begin an empty one.
@@ -85,40 +92,36 @@ class LayoutOutput:
                 return content if content and self._is_whole(content) else None
         return None
 
-    def put_layers(self, layers: Sequence[Layer], watch: Watch) -> list[Blob]:
-        """Write layers one after the other; one that several images share is written once.
+    def put_layer(self, layer: Layer, watch: Watch) -> Blob:
+        """Write a layer beside its place, and move it there when its digest is known.
 
-        A layer gets its name when the next one is there: meanwhile its last blocks are hashed.
+        A layer that several images share is written once.
         """
-        missing = {layer.recipe: layer for layer in layers if layer.recipe not in self._made}
-        unnamed: deque[tuple[Path, LayerStream]] = deque()
-        with self._translate():
-            try:
-                for layer in missing.values():
-                    stream = LayerStream(layer, watch)
-                    unnamed.append((self._write(stream), stream))
-                    if len(unnamed) > 1:
-                        self._name_layer(*unnamed.popleft())
-                while unnamed:
-                    self._name_layer(*unnamed.popleft())
-            except BaseException:
-                for partial, _ in unnamed:
-                    partial.unlink(missing_ok=True)
-                raise
-        return [self._made[layer.recipe] for layer in layers]
+        if layer.recipe in self._made:
+            return self._made[layer.recipe]
+        stream = LayerStream(layer, watch)
+        with self._partial() as (partial, file):
+            for block in stream:
+                file.write(block)
+            partial.replace(self._path(stream.digest))
+        self._made[layer.recipe] = stream.blob
+        return stream.blob
 
     def put_base(self, blob: Blob, base: BaseImage) -> None:
         """Copy a layer of the base."""
         if self._path(blob.digest).exists():
             return
-        with self._translate():
-            self._write(base.open_blob(blob)).replace(self._path(blob.digest))
+        with self._partial() as (partial, file):
+            for block in base.open_blob(blob):
+                file.write(block)
+            partial.replace(self._path(blob.digest))
 
     def put_image(self, tag: str, documents: ImageDocuments) -> None:
         """Write config and manifest, then the index."""
         for content in (documents.config, documents.manifest):
-            with self._translate(), replace_atomically(self._path(digest_of(content))) as partial:
-                partial.write_bytes(content)
+            with self._partial() as (partial, file):
+                file.write(content)
+                partial.replace(self._path(digest_of(content)))
         entry = {
             "mediaType": orjson.loads(documents.manifest)["mediaType"],
             "digest": documents.digest,
@@ -164,22 +167,17 @@ class LayoutOutput:
             for part in (parts["config"], *parts["layers"])
         )
 
-    def _name_layer(self, partial: Path, stream: LayerStream) -> None:
-        partial.replace(self._path(stream.digest))
-        self._made[stream.layer.recipe] = stream.blob
-
-    def _write(self, blocks: Iterable[bytes | memoryview]) -> Path:
-        """Write a blob beside its place: the folder is cleared of what was not moved there."""
+    @contextlib.contextmanager
+    def _partial(self) -> Iterator[tuple[Path, Any]]:
+        """Open a file for a blob; it is deleted unless the block has moved it away."""
         partial = self._blobs / f".{secrets.token_hex(8)}.partial"
-        try:
-            # The buffer gathers headers; blocks that are larger go past it.
-            with partial.open("xb") as file:
-                for block in blocks:
-                    file.write(block)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        return partial
+        with self._translate():
+            try:
+                # Blocks are large: a buffer would only copy them.
+                with partial.open("xb", buffering=0) as file:
+                    yield partial, _Whole(file)
+            finally:
+                partial.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _translate(self) -> Iterator[None]:
@@ -191,3 +189,15 @@ class LayoutOutput:
             raise CraftError(
                 f"{self.folder}: {os.strerror(exc.errno or 0)}; {advice} another folder"
             ) from exc
+
+
+class _Whole:
+    """Writes blocks whole: an unbuffered file may take a part of one."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, block: Any) -> None:
+        rest = memoryview(block).cast("B") if len(block) else memoryview(b"")
+        while len(rest):
+            rest = rest[self._file.write(rest) :]

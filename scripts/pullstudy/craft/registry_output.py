@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable
 
 from pullstudy.craft.base import BaseImage
 from pullstudy.craft.image import MANIFEST_TYPE, ImageDocuments
@@ -18,7 +17,7 @@ class RegistryOutput:
     """One repository of a registry."""
 
     def __init__(self, pusher: RepositoryPusher, journal: Journal, layers_at_once: int = 1) -> None:
-        self._layers_at_once = layers_at_once
+        self.layers_at_once = layers_at_once
         self._pusher = pusher
         self._journal = journal
         self._name = f"{pusher.registry}/{pusher.repository}"
@@ -33,30 +32,7 @@ class RegistryOutput:
         found = self._pusher.get_manifest(tag, (MANIFEST_TYPE,))
         return found[0] if found and found[1] == MANIFEST_TYPE else None
 
-    def put_layers(self, layers: Sequence[Layer], watch: Watch) -> list[Blob]:
-        """Send layers side by side; when one fails, or the user stops, the others end as well."""
-        with ThreadPoolExecutor(self._layers_at_once) as threads:
-            try:
-                tasks = [threads.submit(self._put_layer, layer, watch) for layer in layers]
-                for task in as_completed(tasks):
-                    task.result()
-            except BaseException:
-                watch.stop()
-                threads.shutdown(wait=False, cancel_futures=True)
-                raise
-        return [task.result() for task in tasks]
-
-    def put_base(self, blob: Blob, base: BaseImage) -> None:
-        """Mount or send a layer of the base."""
-        if not self._is_there(blob.digest, {base.source}):
-            self._pusher.push_blob(BlobRequest(blob.size_bytes, lambda: base.open_blob(blob)))
-
-    def put_image(self, tag: str, documents: ImageDocuments) -> None:
-        """Send the config, then the manifest."""
-        self._pusher.push_bytes(documents.config)
-        self._pusher.put_manifest(tag, documents.manifest, MANIFEST_TYPE)
-
-    def _put_layer(self, layer: Layer, watch: Watch) -> Blob:
+    def put_layer(self, layer: Layer, watch: Watch) -> Blob:
         """Generate and send a layer, unless the registry is known to have it."""
         known = self._journal.find_blob(layer.recipe)
         if known and self._is_there(known.digest, self._journal.repositories(layer.recipe)):
@@ -74,6 +50,16 @@ class RegistryOutput:
         self._pusher.push_blob(request)
         self._journal.keep_blob(self._name, layer.recipe, stream.blob)
         return stream.blob
+
+    def put_base(self, blob: Blob, base: BaseImage) -> None:
+        """Mount or send a layer of the base."""
+        if not self._is_there(blob.digest, {base.source}):
+            self._pusher.push_blob(BlobRequest(blob.size_bytes, lambda: base.open_blob(blob)))
+
+    def put_image(self, tag: str, documents: ImageDocuments) -> None:
+        """Send the config, then the manifest."""
+        self._pusher.push_bytes(documents.config)
+        self._pusher.put_manifest(tag, documents.manifest, MANIFEST_TYPE)
 
     def _is_there(self, digest: str, repositories: Iterable[str]) -> bool:
         """Whether the repository has a blob, or could take it over from another one."""

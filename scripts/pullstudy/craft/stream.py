@@ -2,26 +2,24 @@
 
 SHA-256 is the slowest step and runs twice, over the tar and over the blob: each hash has a thread
 of its own (hashlib lets go of the interpreter lock), while the caller's thread generates blocks
-and writes or sends them. It outruns the hashes, and begins the next layer while they catch up.
+and writes or sends them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 
-from pullstudy.craft.content import Bytes, Ring, Rings
+from pullstudy.craft.content import Bytes, Ring, borrow_rings
 from pullstudy.craft.layers import Layer
 
-# Blocks are hashed in batches of one, or of many that are small; this many batches may be queued
-# or in work. No batch lies in more than one array of a ring: those that are too small for a batch
-# are not the ring's. The generator keeps one more, which it fills, and one that a reader has.
-_BATCHES_IN_FLIGHT = Ring.BLOCKS - 2
+# Blocks are about a MiB; this many may wait for their hash, one more is being hashed: fewer than
+# the generator keeps.
+_BLOCKS_IN_FLIGHT = Ring.BLOCKS - 3
 
 
 class Stopped(Exception):
@@ -64,13 +62,13 @@ class Watch:
 class LayerStream:
     """The bytes of a layer, block by block; each iteration generates them anew.
 
-    `blob` and `digest` can be asked for when an iteration has come to its end.
+    `blob` and `digest` are there when an iteration has come to its end.
     """
 
     def __init__(self, layer: Layer, watch: Watch) -> None:
         self.layer = layer
         self._watch = watch
-        self._finish: Callable[[], Blob] | None = None
+        self._blob: Blob | None = None
 
     def __iter__(self) -> Iterator[memoryview]:
         with contextlib.closing(self._generate()) as blocks:
@@ -85,12 +83,12 @@ class LayerStream:
                 if plain.size:
                     yield plain.data
 
-    @functools.cached_property
+    @property
     def blob(self) -> Blob:
-        """The finished layer; waits for its last hashes."""
-        if self._finish is None:
+        """The finished layer."""
+        if self._blob is None:
             raise ValueError("the layer has not been generated to its end")
-        return self._finish()
+        return self._blob
 
     @property
     def digest(self) -> str:
@@ -100,23 +98,21 @@ class LayerStream:
     def _generate(self) -> Generator[tuple[Bytes, Bytes]]:
         annotations: dict[str, str] = {}
         layer_format = self.layer.order.format
-        with _borrow_bench() as bench:
-            tar, blob = _Hash(bench.tar_line), _Hash(bench.blob_line)
-            for plain, framed in layer_format.blocks(self.layer, annotations, bench.rings):
+        # The hashers end first: until then they read the rings.
+        with borrow_rings() as rings, _Hasher() as tar, _Hasher() as blob:
+            for plain, framed in layer_format.blocks(self.layer, annotations, rings):
                 self._watch.see(framed.size)
                 tar.update(plain)
                 blob.update(framed)
                 yield plain, framed
-            tar.end()
-            blob.end()
-        self._finish = lambda: Blob(
-            layer_format.media_type,
-            blob.digest(),
-            blob.size_bytes,
-            tar.digest(),
-            tar.size_bytes,
-            annotations,
-        )
+            self._blob = Blob(
+                layer_format.media_type,
+                blob.digest(),
+                blob.size_bytes,
+                tar.digest(),
+                tar.size_bytes,
+                annotations,
+            )
 
 
 def measure_layer(layer: Layer) -> Layer:
@@ -133,108 +129,64 @@ def measure_layer(layer: Layer) -> Layer:
     )
 
 
-class _Line:
-    """A thread that hashes batches of blocks, those of one layer after those of another.
+class _Hasher:
+    """SHA-256 in a thread of its own.
 
     A thread and a queue by hand: at a thousand blocks a second an executor costs a tenth more.
     """
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
-        # A queue of nothings counts faster than a semaphore.
-        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
-        for _ in range(_BATCHES_IN_FLIGHT):
-            self._room.put(None)
-        threading.Thread(target=self._run, name="sha256", daemon=True).start()
-
-    def put(self, job: _Job) -> None:
-        """Queue a batch; waits when there are too many."""
-        self._room.get()
-        self._jobs.put(job)
-
-    def _run(self) -> None:
-        while True:
-            job = self._jobs.get()
-            job.run()
-            self._room.put(None)
-
-
-class _Hash:
-    """SHA-256 of a stream, in a line's thread; one that is short is not worth a thread."""
-
-    def __init__(self, line: _Line) -> None:
         self.size_bytes = 0
-        self._line = line
         self._hash = hashlib.sha256()
-        self._batch: list[memoryview] = []
-        self._batch_bytes = 0
-        self._is_in_line = False
-        self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._blocks: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(_BLOCKS_IN_FLIGHT)
+        self._is_over = threading.Event()
+
+    def __enter__(self) -> _Hasher:
+        self._worker = _take_worker()
+        self._worker.put(self._run)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._blocks.put(None)
+        self._is_over.wait()
+        _idle_workers.append(self._worker)
 
     def update(self, block: Bytes) -> None:
         """Add a block; waits when too many are queued."""
         if block.size:
             self.size_bytes += block.size
-            self._batch.append(block.data)
-            self._batch_bytes += block.size
-            if self._batch_bytes >= Ring.LEAST_BYTES:
-                self._line.put(_Job(self._hash, self._batch))
-                self._is_in_line = True
-                self._batch, self._batch_bytes = [], 0
-
-    def end(self) -> None:
-        """Add what is left; nothing may be added behind it."""
-        job = _Job(self._hash, self._batch, self._ended)
-        if self._is_in_line:
-            self._line.put(job)
-        else:
-            job.run()
+            self._room.acquire()
+            self._blocks.put(block.data)
 
     def digest(self) -> str:
-        """Wait for all blocks and return `sha256:…`; can be asked for once."""
-        self._ended.get()
+        """Wait for all blocks and return `sha256:…`."""
+        for _ in range(_BLOCKS_IN_FLIGHT):
+            self._room.acquire()
+        self._room.release(_BLOCKS_IN_FLIGHT)
         return f"sha256:{self._hash.hexdigest()}"
 
-
-@dataclass(frozen=True)
-class _Job:
-    """Some blocks of a stream; `ended` is told when they were the last ones."""
-
-    sha256: hashlib._Hash
-    blocks: list[memoryview]
-    ended: queue.SimpleQueue[None] | None = None
-
-    def run(self) -> None:
-        """Hash the blocks."""
-        for block in self.blocks:
-            self.sha256.update(block)
-        if self.ended:
-            self.ended.put(None)
+    def _run(self) -> None:
+        while (block := self._blocks.get()) is not None:
+            self._hash.update(block)
+            self._room.release()
+        self._is_over.set()
 
 
-@dataclass
-class _Bench:
-    """What layers are made with, one after the other: memory, and a line for each of two hashes.
-
-    The lines still read the memory when the next layer begins; it waits for them by itself.
-    """
-
-    rings: Rings = field(default_factory=Rings)
-    tar_line: _Line = field(default_factory=_Line)
-    blob_line: _Line = field(default_factory=_Line)
+_Worker = queue.SimpleQueue[Callable[[], None]]
+# Threads outlive their layer: new ones for each cost a tenth of the time of 125 layers.
+_idle_workers: list[_Worker] = []
 
 
-# A new bench for each layer cost a tenth of the time of 125 layers.
-_free_benches: list[_Bench] = []
+def _take_worker() -> _Worker:
+    """Return a thread's queue of jobs; the thread is a new one where none is idle."""
+    with contextlib.suppress(IndexError):
+        return _idle_workers.pop()
+    worker: _Worker = queue.SimpleQueue()
+    threading.Thread(target=_work, args=(worker,), name="sha256", daemon=True).start()
+    return worker
 
 
-@contextlib.contextmanager
-def _borrow_bench() -> Iterator[_Bench]:
-    try:
-        bench = _free_benches.pop()
-    except IndexError:
-        bench = _Bench()
-    try:
-        yield bench
-    finally:
-        _free_benches.append(bench)
+def _work(jobs: _Worker) -> None:
+    while True:
+        jobs.get()()

@@ -107,7 +107,7 @@ def test_a_stopped_stage_goes_on_and_gives_the_same_table(
     before = stage.craft_into_layout(layout, tmp_path / "before.parquet")
     # Snakemake deletes what it knows of a stage that it starts again.
     (layout / "oci-layout").unlink()
-    monkeypatch.setattr(RegistryOutput, "put_layers", None)
+    monkeypatch.setattr(RegistryOutput, "put_layer", None)
     after = stage.craft_into_layout(layout, tmp_path / "after.parquet")
     assert not any(image.was_there for image in before)
     assert all(image.was_there for image in after)

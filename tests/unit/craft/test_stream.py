@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pullstudy.craft import stream
-from pullstudy.craft.content import ALL_RANDOM, STRIPE_BYTES, Mix
+from pullstudy.craft.content import ALL_RANDOM
 from pullstudy.craft.formats import choose_format
 from pullstudy.craft.layers import Layer, LayerOrder, solve_layer
 from pullstudy.craft.stream import LayerStream, Stopped, Watch, measure_layer
@@ -81,22 +81,11 @@ class SlowHash:
         return self._hash.hexdigest()
 
 
-@pytest.mark.parametrize("file_bytes", [300_000, STRIPE_BYTES + 50_000, 2 * STRIPE_BYTES + 140_000])
-@pytest.mark.parametrize("mix", [ALL_RANDOM, Mix(0.3, 0.0), Mix(0.85, 0.05), Mix(0.0, 0.6)])
 @pytest.mark.parametrize("name", ["gzip", "zstd", "estargz"])
-def test_a_slow_hash_sees_the_same_bytes(
-    name: str, mix: Mix, file_bytes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_hash_sees_the_same_bytes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large and small blocks in turn: no memory may be used again before it was hashed."""
     layer_format = choose_format(Study((Size(1),), (1,), compression=name))
-    order = replace(
-        layer_of().order,
-        format=layer_format,
-        mix=mix,
-        file_count=8,
-        target_bytes=8 * file_bytes,
-        is_compressed=False,
-    )
+    order = replace(layer_of().order, format=layer_format, file_count=20, target_bytes=24_000_000)
     monkeypatch.setattr(stream, "hashlib", SimpleNamespace(sha256=SlowHash))
     slow = LayerStream(solve_layer(order), Watch())
     blob = b"".join(bytes(block) for block in slow)
