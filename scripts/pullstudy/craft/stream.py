@@ -1,21 +1,19 @@
 """One pass over a layer: generate, compress and hash at the same time.
 
 SHA-256 is the slowest step and runs twice, over the tar and over the blob: each hash has a thread
-of its own (hashlib lets go of the interpreter lock), while the caller's thread generates blocks
-and writes or sends them.
+of its own, while the caller's thread generates blocks and writes or sends them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 
 from pullstudy.craft.content import Bytes, Ring, borrow_rings
 from pullstudy.craft.layers import Layer
+from pullstudy.hashing import ThreadedSha256
 
 # Blocks are about a MiB; this many may wait for their hash, one more is being hashed: fewer than
 # the generator keeps.
@@ -99,11 +97,11 @@ class LayerStream:
         annotations: dict[str, str] = {}
         layer_format = self.layer.order.format
         # The hashers end first: until then they read the rings.
-        with borrow_rings() as rings, _Hasher() as tar, _Hasher() as blob:
+        with borrow_rings() as rings, _hash() as tar, _hash() as blob:
             for plain, framed in layer_format.blocks(self.layer, annotations, rings):
                 self._watch.see(framed.size)
-                tar.update(plain)
-                blob.update(framed)
+                tar.update(plain.data)
+                blob.update(framed.data)
                 yield plain, framed
             self._blob = Blob(
                 layer_format.media_type,
@@ -113,6 +111,10 @@ class LayerStream:
                 tar.size_bytes,
                 annotations,
             )
+
+
+def _hash() -> ThreadedSha256:
+    return ThreadedSha256(_BLOCKS_IN_FLIGHT)
 
 
 def measure_layer(layer: Layer) -> Layer:
@@ -127,66 +129,3 @@ def measure_layer(layer: Layer) -> Layer:
         compressed_bytes=stream.blob.size_bytes,
         uncompressed_bytes=stream.blob.uncompressed_bytes,
     )
-
-
-class _Hasher:
-    """SHA-256 in a thread of its own.
-
-    A thread and a queue by hand: at a thousand blocks a second an executor costs a tenth more.
-    """
-
-    def __init__(self) -> None:
-        self.size_bytes = 0
-        self._hash = hashlib.sha256()
-        self._blocks: queue.SimpleQueue[memoryview | None] = queue.SimpleQueue()
-        self._room = threading.Semaphore(_BLOCKS_IN_FLIGHT)
-        self._is_over = threading.Event()
-
-    def __enter__(self) -> _Hasher:
-        self._worker = _take_worker()
-        self._worker.put(self._run)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._blocks.put(None)
-        self._is_over.wait()
-        _idle_workers.append(self._worker)
-
-    def update(self, block: Bytes) -> None:
-        """Add a block; waits when too many are queued."""
-        if block.size:
-            self.size_bytes += block.size
-            self._room.acquire()
-            self._blocks.put(block.data)
-
-    def digest(self) -> str:
-        """Wait for all blocks and return `sha256:…`."""
-        for _ in range(_BLOCKS_IN_FLIGHT):
-            self._room.acquire()
-        self._room.release(_BLOCKS_IN_FLIGHT)
-        return f"sha256:{self._hash.hexdigest()}"
-
-    def _run(self) -> None:
-        while (block := self._blocks.get()) is not None:
-            self._hash.update(block)
-            self._room.release()
-        self._is_over.set()
-
-
-_Worker = queue.SimpleQueue[Callable[[], None]]
-# Threads outlive their layer: new ones for each cost a tenth of the time of 125 layers.
-_idle_workers: list[_Worker] = []
-
-
-def _take_worker() -> _Worker:
-    """Return a thread's queue of jobs; the thread is a new one where none is idle."""
-    with contextlib.suppress(IndexError):
-        return _idle_workers.pop()
-    worker: _Worker = queue.SimpleQueue()
-    threading.Thread(target=_work, args=(worker,), name="sha256", daemon=True).start()
-    return worker
-
-
-def _work(jobs: _Worker) -> None:
-    while True:
-        jobs.get()()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pullstudy.craft import stream
+from pullstudy import hashing
 from pullstudy.craft.content import ALL_RANDOM
 from pullstudy.craft.formats import choose_format
 from pullstudy.craft.layers import Layer, LayerOrder, solve_layer
@@ -86,7 +86,7 @@ def test_a_slow_hash_sees_the_same_bytes(name: str, monkeypatch: pytest.MonkeyPa
     """Large and small blocks in turn: no memory may be used again before it was hashed."""
     layer_format = choose_format(Study((Size(1),), (1,), compression=name))
     order = replace(layer_of().order, format=layer_format, file_count=20, target_bytes=24_000_000)
-    monkeypatch.setattr(stream, "hashlib", SimpleNamespace(sha256=SlowHash))
+    monkeypatch.setattr(hashing, "hashlib", SimpleNamespace(sha256=SlowHash))
     slow = LayerStream(solve_layer(order), Watch())
     blob = b"".join(bytes(block) for block in slow)
     assert sha256(blob) == slow.digest
