@@ -24,6 +24,7 @@ FIGURES = [adapter.stem for adapter in ADAPTERS if adapter.stem.startswith("fig_
 SUBJECTS = [
     "errors",
     "files",
+    "hashing",
     "code",
     "schemas",
     "tables",
