@@ -124,7 +124,7 @@ class Node:
         folder.mkdir()
         (folder / "config.toml").write_text(
             "noprefetch = true\nno_background_fetch = true\nno_prometheus = true\n"
-            f'[[resolver.host."{registry}".mirrors]]\ninsecure = true\n'
+            f'[[resolver.host."{registry}".mirrors]]\nhost = "{registry}"\ninsecure = true\n'
         )
         socket_path = self._own("/run/containerd") / "stargz.sock"
         self.snapshotter = Daemon(

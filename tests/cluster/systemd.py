@@ -74,7 +74,7 @@ class Systemd:
     def _start(self, unit: str) -> Daemon:
         lines = (self.units / unit).read_text().splitlines()
         settings = dict(line.split("=", 1) for line in lines if "=" in line)
-        command = shlex.split(settings["ExecStart"])
+        command = ["env", settings["Environment"], *shlex.split(settings["ExecStart"])]
         daemon = Daemon(command, self._node.folder, lambda: True, self._node.inside)
         daemon.start()
         return daemon

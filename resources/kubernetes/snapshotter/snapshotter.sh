@@ -4,10 +4,12 @@
 #   NAME     what containerd calls it: stargz, soci
 #   PROGRAM  file name of the daemon, beside this script
 #   SOCKET   where the daemon listens
-# The node's files are below $HOST. It is safe to call it again: what is done is not done twice.
+# The node's files are below $HOST, the credentials of registries in $CREDENTIALS. It is safe to call
+# it again: what is done is not done twice.
 set -eu
 action=$1 name=$2 program=$3 socket=$4
 host=${HOST:-/host}
+state=/var/lib/pullstudy-$name
 config=$host/etc/containerd/config.toml
 saved=$config.before-pullstudy-$name
 unit=$host/etc/systemd/system/pullstudy-$name.service
@@ -23,8 +25,24 @@ find_folder() {
     mkdir -p "$host/opt" && echo /opt/pullstudy
 }
 
+# The daemon reads its credentials anew for each image: the secret of the installer, else root's on the
+# node. Tokens in it run out, so it is looked at again and again.
+keep_credentials() {
+    kept=$host$state/config.json
+    for file in "${CREDENTIALS:-/credentials}/.dockerconfigjson" "$host/root/.docker/config.json"; do
+        if [ -e "$file" ]; then
+            if ! cmp -s "$file" "$kept"; then
+                (umask 077 && cat "$file" >"$kept.new")
+                mv "$kept.new" "$kept"
+            fi
+            return
+        fi
+    done
+    rm -f "$kept"
+}
+
 # containerd's settings with the snapshotter as that of Kubernetes. A table must not stand twice:
-# keys go into the one that is there.
+# keys go into the one that is there. The table has another name since version 3 (containerd 2).
 edit_config() {
     awk -v name="$name" -v address="$socket" '
         function close_table() {
@@ -35,6 +53,7 @@ edit_config() {
             table = "[plugins.\"io.containerd.grpc.v1.cri\".containerd]"
             keys = "snapshotter = \"" name "\"\ndisable_snapshot_annotations = false"
         }
+        !head && /^[ \t]*version[ \t]*=[ \t]*3/ { table = "[plugins.\"io.containerd.cri.v1.images\"]" }
         /^[ \t]*\[/ {
             close_table()
             head = $0; gsub(/^[ \t]+|[ \t]+$/, "", head); gsub(/\047/, "\"", head)
@@ -53,7 +72,8 @@ edit_config() {
 
 install_it() {
     folder=$(find_folder)
-    mkdir -p "$host$folder" "$(dirname "$host$socket")" "$host/var/lib/pullstudy-$name"
+    mkdir -p "$host$folder" "$(dirname "$host$socket")" "$host$state"
+    keep_credentials
     # A running program cannot be overwritten, but replaced.
     cp "$(dirname "$0")/$program" "$host$folder/$program.new"
     mv "$host$folder/$program.new" "$host$folder/$program"
@@ -62,7 +82,8 @@ install_it() {
 Description=$name snapshotter of pullstudy
 Before=containerd.service
 [Service]
-ExecStart=$folder/$program --address=$socket --root=/var/lib/pullstudy-$name
+Environment=DOCKER_CONFIG=$state
+ExecStart=$folder/$program --address=$socket --root=$state
 Restart=always
 [Install]
 WantedBy=multi-user.target
@@ -94,19 +115,26 @@ uninstall_it() {
         rm "$unit"
         on_host systemctl daemon-reload
     fi
-    rm -rf "$host$(find_folder)" "$host/var/lib/pullstudy-$name"
+    rm -rf "$host$(find_folder)" "$host$state"
 }
 
 is_healthy() {
     [ -S "$host$socket" ] && on_host ctr plugins list | grep -q "snapshotter.*[[:space:]]$name .*ok"
 }
 
-stay() { trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done; }
+watch_it() {
+    trap 'exit 0' TERM
+    while :; do
+        keep_credentials
+        sleep 60 &
+        wait $!
+    done
+}
 
 case $action in
 install) install_it ;;
 uninstall) uninstall_it ;;
 healthy) is_healthy ;;
-watch) stay ;;
+watch) watch_it ;;
 *) echo "usage: snapshotter.sh install|watch|uninstall|healthy NAME PROGRAM SOCKET" >&2; exit 2 ;;
 esac

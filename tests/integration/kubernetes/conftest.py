@@ -43,6 +43,13 @@ def check_programs() -> None:
             skip_or_fail(f"{program} is not installed")
 
 
+def check_compiler() -> None:
+    """Skip (fail in CI) unless the daemons of lazy snapshotters can be built here."""
+    zlib = Path("/usr/include/zlib.h")
+    if shutil.which("gcc") is None or not zlib.exists():
+        skip_or_fail("gcc or zlib1g-dev is not installed")
+
+
 @pytest.fixture(scope="session")
 def lab() -> Lab:
     check_programs()

@@ -1,49 +1,75 @@
-"""The installer of the stargz snapshotter on a real node: only systemd is the test's own."""
+"""The installers of lazy snapshotters on a real node: only systemd is the test's own.
+
+The daemons are those of stargz and SOCI themselves (`tests/cluster/snapshotters`), the images in a
+registry that lets nobody in without a password.
+"""
 
 from __future__ import annotations
 
+import base64
+import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 import yaml
 
-from pullstudy.pulls.kubernetes.connect import connect
+from pullstudy.craft.run import CraftSettings, craft_study
+from pullstudy.pulls.kubernetes.connect import Api, ClusterError, connect
+from pullstudy.pulls.kubernetes.credentials import make_secrets
 from pullstudy.pulls.kubernetes.install import read_manifests
 from pullstudy.pulls.kubernetes.options import Options
 from pullstudy.pulls.kubernetes.strategies import RESOURCES, list_strategies, load_strategy
-from tests.cluster.build import GO_PACKAGES, build_snapshotter
+from pullstudy.registry.push import RepositoryPusher
+from tests.cluster.build import find_snapshotters
+from tests.cluster.daemons import Daemon
 from tests.cluster.images import push_files
 from tests.cluster.lab import Lab, run_lab
+from tests.cluster.plane import free_port
 from tests.cluster.systemd import Systemd
-from tests.conftest import skip_or_fail
-from tests.integration.kubernetes.conftest import check_programs
+from tests.integration.kubernetes.conftest import check_compiler, check_programs
 from tests.integration.kubernetes.test_pull_study import MANIFEST, pull, read
-from tests.integration.kubernetes.test_streaming import SIZE, craft
+from tests.integration.kubernetes.test_streaming import SIZE, STUDY, craft
 
 pytestmark = pytest.mark.integration
 
-SNAPSHOTS = Path("/var/lib/pullstudy-stargz")
+USER, PASSWORD = "node", "of the test"
+# bcrypt, the only hash that the registry takes.
+HASH = "$2b$04$99igVoLj2gc6h21I02IZb.VKO/4GqIVNIAbZD5w40eYhfu2dhO1R2"
+NAMESPACE, SECRET = "private", "registry"
+# Names of the snapshotters, and where they look for their settings.
+SETTINGS = {
+    "stargz": "/etc/containerd-stargz-grpc",
+    "soci": "/etc/soci-snapshotter-grpc",
+}
+QUIET = {
+    "stargz": "noprefetch = true\nno_background_fetch = true\nno_prometheus = true\n",
+    "soci": "no_prometheus = true\n[background_fetch]\ndisable = true\n",
+}
+SOCKETS = ("/run/containerd-stargz-grpc", "/run/soci-snapshotter-grpc")
+STATES = {name: Path(f"/var/lib/pullstudy-{name}") for name in SETTINGS}
 
 
 @pytest.fixture(scope="module")
 def bare_lab() -> Iterator[Lab]:
     check_programs()
-    if not (GO_PACKAGES / "src/github.com/containerd/stargz-snapshotter").exists():
-        skip_or_fail("golang-github-containerd-stargz-snapshotter-dev is not installed")
+    check_compiler()
     with run_lab(nodes=1) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def installer(bare_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The image of the installers, with a daemon that is built from Debian's sources."""
-    program = build_snapshotter(tmp_path_factory.mktemp("stargz"))
+def installer(bare_lab: Lab) -> str:
+    """The image of the installers, as their Dockerfile makes it."""
+    programs = find_snapshotters()
     files = {
         "opt/snapshotter.sh": RESOURCES / "snapshotter/snapshotter.sh",
-        "opt/containerd-stargz-grpc": program,
+        "opt/containerd-stargz-grpc": programs / "stargz",
+        "opt/soci-snapshotter-grpc": programs / "soci",
     }
     reference = f"{bare_lab.registry}/snapshotter:1"
     push_files(reference, files, ["/bin/sh", "/opt/snapshotter.sh"])
@@ -51,45 +77,171 @@ def installer(bare_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def systemd(bare_lab: Lab) -> Iterator[Systemd]:
+def guarded(bare_lab: Lab) -> Iterator[str]:
+    """The images of the lab's registry in one that asks for a password."""
+    address = f"{bare_lab.network.address}:{free_port(bare_lab.network.address)}"
+    folder = bare_lab.folder / "guarded"
+    folder.mkdir()
+    (folder / "users").write_text(f"{USER}:{HASH}\n")
+    config = {
+        "version": "0.1",
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(bare_lab.folder / "registry")}},
+        "http": {"addr": address},
+        "auth": {"htpasswd": {"realm": "test", "path": str(folder / "users")}},
+    }
+    (folder / "registry.yml").write_text(json.dumps(config))
+
+    def is_up() -> bool:
+        try:
+            return requests.get(f"http://{address}/v2/", timeout=1).status_code == 401
+        except requests.ConnectionError:
+            return False
+
+    daemon = Daemon(["docker-registry", "serve", folder / "registry.yml"], folder, is_up)
+    daemon.start()
+    try:
+        daemon.wait()
+        yield address
+    finally:
+        daemon.stop()
+
+
+@pytest.fixture(scope="module")
+def systemd(bare_lab: Lab, guarded: str) -> Iterator[Systemd]:
     (node,) = bare_lab.nodes
-    node.lay_over("/run/containerd-stargz-grpc")
-    settings = node.lay_over("/etc/containerd-stargz-grpc") / "config.toml"
-    settings.write_text(
-        "noprefetch = true\nno_background_fetch = true\n"
-        f'[[resolver.host."{bare_lab.registry}".mirrors]]\ninsecure = true\n'
-    )
+    for path in SOCKETS:
+        node.lay_over(path)
+    hosts = node.folder / "etc-containerd/certs.d" / guarded
+    hosts.mkdir()
+    (hosts / "hosts.toml").write_text(f'[host."http://{guarded}"]\n')
+    for name, path in SETTINGS.items():
+        # SOCI wants a scheme here, stargz refuses it.
+        scheme = "http://" if name == "soci" else ""
+        mirrors = "".join(
+            f'[[resolver.host."{host}".mirrors]]\nhost = "{scheme}{host}"\ninsecure = true\n'
+            for host in (guarded, bare_lab.registry)
+        )
+        (node.lay_over(path) / "config.toml").write_text(QUIET[name] + mirrors)
     try:
         with Systemd(node) as running:
             yield running
     finally:
         # On the machine itself: a folder that is mounted cannot be taken away by the uninstaller.
-        shutil.rmtree(SNAPSHOTS, ignore_errors=True)
+        for state in STATES.values():
+            shutil.rmtree(state, ignore_errors=True)
 
 
-def add_tag(image: str, suffix: str) -> None:
-    """Let an image be found under a further tag."""
+@pytest.fixture(scope="module")
+def api(bare_lab: Lab, guarded: str) -> Api:
+    """The cluster, with a namespace that holds the password of the registry."""
+    api = connect(str(bare_lab.plane.kubeconfig()))
+    labels = {"pod-security.kubernetes.io/enforce": "privileged"}
+    api.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": NAMESPACE, "labels": labels},
+        }
+    )
+    api.apply(make_secret(SECRET, {".dockerconfigjson": log_in(guarded)}))
+    return api
+
+
+def log_in(registry: str) -> dict[str, Any]:
+    """What `docker login` writes."""
+    login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    return {"auths": {registry: {"auth": login}}}
+
+
+def make_secret(name: str, content: dict[str, Any]) -> dict[str, Any]:
+    data = {
+        key: base64.b64encode(json.dumps(value).encode()).decode() for key, value in content.items()
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "type": "kubernetes.io/dockerconfigjson" if ".dockerconfigjson" in content else "Opaque",
+        "data": data,
+    }
+
+
+def craft_estargz(lab: Lab, folder: Path) -> str:
+    """Push an eStargz image with the suffix of its strategy; returns its name without."""
+    image = craft(lab, folder, "lazy", "compression: estargz\nreads: 1%")
     registry, _, rest = image.partition("/")
     repository, _, tag = rest.rpartition(":")
     url = f"http://{registry}/v2/{repository}/manifests/{tag}"
     manifest = requests.get(url, headers={"Accept": MANIFEST})
     headers = {"Content-Type": manifest.headers["Content-Type"]}
+    suffix = load_strategy("estargz").tag_suffix
     requests.put(url + suffix, manifest.content, headers=headers).raise_for_status()
+    return f"{repository}:{tag}"
 
 
+def craft_soci(lab: Lab, folder: Path) -> str:
+    """Push an ordinary image, converted by SOCI itself, with the suffix of its strategy."""
+    folder.mkdir()
+    layout, study = folder / "layout", folder / "craft.yaml"
+    study.write_text(f"{STUDY}reads: 1%\n")
+    (image,) = craft_study(study, CraftSettings(f"oci:{layout}"))
+    converted = subprocess.run(
+        [
+            find_snapshotters() / "soci-convert",
+            f"--layout={layout}",
+            f"--manifest={image.digest}",
+            f"--database={folder / 'notes'}",
+        ],
+        stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    # The library says what it does for each layer before.
+    index = converted.stdout.splitlines()[-1]
+    pusher, tag = RepositoryPusher(lab.registry, "soci", plain_http=True), image.planned.cell.tag
+    push_manifest(pusher, layout, image.digest, tag)
+    push_manifest(pusher, layout, index, tag + load_strategy("soci").tag_suffix)
+    return f"soci:{tag}"
+
+
+def push_manifest(pusher: RepositoryPusher, layout: Path, digest: str, reference: str) -> None:
+    """Push a manifest, or an index of manifests, after all that it names."""
+    content = read_blob(layout, digest)
+    document = json.loads(content)
+    for entry in document.get("manifests", ()):
+        push_manifest(pusher, layout, entry["digest"], entry["digest"])
+    for part in (*document.get("layers", ()), document.get("config")):
+        if part:
+            pusher.push_bytes(read_blob(layout, part["digest"]))
+    pusher.put_manifest(reference, content, document["mediaType"])
+
+
+def read_blob(layout: Path, digest: str) -> bytes:
+    return (layout / "blobs/sha256" / digest.removeprefix("sha256:")).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "name", "make"),
+    [("estargz", "stargz", craft_estargz), ("soci", "soci", craft_soci)],
+    ids=["estargz", "soci"],
+)
 def test_a_study_installs_pulls_lazily_and_takes_all_away_again(
-    bare_lab: Lab, installer: str, systemd: Systemd, tmp_path: Path
-) -> None:
+    bare_lab: Lab, guarded: str, api: Api, installer: str, systemd: Systemd, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, strategy: str, name: str, make: Any,
+) -> None:  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(log_in(guarded)))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     before = (bare_lab.nodes[0].folder / "etc-containerd/config.toml").read_text()
-    image = craft(bare_lab, tmp_path / "craft", "lazy", "compression: estargz\nreads: 1%")
-    add_tag(image, load_strategy("estargz").tag_suffix)
+    systemd.calls.clear()
+    image = make(bare_lab, tmp_path / "craft")
     study = {
-        "study": "installed",
-        "images": [image],
-        "strategies": ["estargz"],
+        "study": f"installed-{name}",
+        "images": [f"{guarded}/{image}"],
+        "strategies": [strategy],
         "endpoints": [str(bare_lab.plane.kubeconfig())],
         "registry": {"plain_http": True},
         "options": {
+            "namespace": NAMESPACE,
+            "pull_secrets": [SECRET],
             "cleaner_image": bare_lab.busybox,
             "snapshotter_image": installer,
             "wait": "completed",
@@ -105,7 +257,25 @@ def test_a_study_installs_pulls_lazily_and_takes_all_away_again(
     assert systemd.calls.count("restart containerd.service") == 2
     assert (bare_lab.nodes[0].folder / "etc-containerd/config.toml").read_text() == before
     assert not list(systemd.units.glob("pullstudy-*"))
-    assert not SNAPSHOTS.exists()
+    assert not STATES[name].exists()
+    # Only the user's own secret is left.
+    secrets = json.loads(bare_lab.plane.ask("/api/v1/secrets"))["items"]
+    assert [each["metadata"]["name"] for each in secrets] == [SECRET]
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [(["absent"], "secret private/absent is missing"), (["other"], "holds no .dockerconfigjson")],
+)
+def test_a_secret_that_is_no_use_is_an_error(api: Api, names: list[str], problem: str) -> None:
+    api.apply(make_secret("other", {"password": "x"}))
+    options = Options(snapshotter_image="a.b/c:1", pull_secrets=tuple(names))
+    manifests = read_manifests("soci/install.yaml", options)
+    try:
+        with pytest.raises(ClusterError, match=problem):
+            make_secrets(api, manifests, NAMESPACE, options)
+    finally:
+        api.delete(make_secret("other", {}))
 
 
 @pytest.mark.parametrize("name", list_strategies())

@@ -12,10 +12,9 @@ import yaml
 from pullstudy.craft.run import CraftSettings, craft_study
 from pullstudy.craft.study import Surroundings
 from pullstudy.pulls.kubernetes.connect import connect
-from tests.cluster.build import GO_PACKAGES, build_snapshotter
+from tests.cluster.build import find_snapshotters
 from tests.cluster.lab import Lab, run_lab
-from tests.conftest import skip_or_fail
-from tests.integration.kubernetes.conftest import check_programs
+from tests.integration.kubernetes.conftest import check_compiler, check_programs
 from tests.integration.kubernetes.test_pull_study import pull, read
 
 pytestmark = pytest.mark.integration
@@ -30,12 +29,10 @@ LABEL = "cloud.google.com/gke-image-streaming"
 
 
 @pytest.fixture(scope="module")
-def lazy_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lazy_lab() -> Iterator[Lab]:
     check_programs()
-    if not (GO_PACKAGES / "src/github.com/containerd/stargz-snapshotter").exists():
-        skip_or_fail("golang-github-containerd-stargz-snapshotter-dev is not installed")
-    program = build_snapshotter(tmp_path_factory.mktemp("stargz"))
-    with run_lab(nodes=1, snapshotter=program) as running:
+    check_compiler()
+    with run_lab(nodes=1, snapshotter=find_snapshotters() / "stargz") as running:
         yield running
 
 

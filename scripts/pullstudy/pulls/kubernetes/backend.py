@@ -77,8 +77,9 @@ class Kubernetes:
             try:
                 owner = prepare_namespace(api, plan, options)
                 remove_leftovers(api, owner, _GONE_SECONDS)
+                namespace = namespace_of(plan.study, options)
                 with (
-                    install_strategy(api, strategy, options),
+                    install_strategy(api, strategy, namespace, options),
                     KubernetesCluster(api, plan, options, strategy, owner).run() as cluster,
                 ):
                     yield cluster

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import yaml
 
 from pullstudy.errors import ConfigError
 from pullstudy.pulls.kubernetes.connect import Api, ClusterError
+from pullstudy.pulls.kubernetes.credentials import Manifest, make_secrets
 from pullstudy.pulls.kubernetes.nodes import list_nodes
 from pullstudy.pulls.kubernetes.options import Options
 from pullstudy.pulls.kubernetes.rollout import wait_for_daemon_set, wait_gone
@@ -25,17 +25,21 @@ _PAUSE_SECONDS = 0.5
 # What the manifests of the installers name instead of an image.
 _PLACEHOLDER = "pullstudy-snapshotter"
 
-Manifest = dict[str, Any]
-
 
 @contextlib.contextmanager
-def install_strategy(api: Api, strategy: Strategy, options: Options) -> Iterator[None]:
+def install_strategy(
+    api: Api, strategy: Strategy, namespace: str, options: Options
+) -> Iterator[None]:
     """Apply a strategy's manifests and wait until all is healthy; undo it at the end.
 
-    Raises ClusterError when a node does not get there, ConfigError for a manifest that is none.
+    namespace: the study's, where its secrets are. Raises ClusterError when a node does not get
+    there or a secret is missing, ConfigError for a manifest that is none.
     """
-    wanted = [each for name in strategy.install for each in read_manifests(name, options)]
-    undoing = [each for name in strategy.uninstall for each in read_manifests(name, options)]
+    wanted, undoing = (
+        _add_secrets(api, [each for name in names for each in read_manifests(name, options)],
+                     namespace, options)
+        for names in (strategy.install, strategy.uninstall)
+    )  # fmt: skip
     try:
         _apply(api, wanted, options)
         yield
@@ -64,6 +68,15 @@ def read_manifests(name: str, options: Options) -> list[Manifest]:
         return [each for each in yaml.safe_load_all(text) if each]
     except (OSError, yaml.YAMLError) as exc:
         raise ConfigError(f"{path}: {' '.join(str(exc).split())}") from exc
+
+
+def _add_secrets(
+    api: Api, manifests: list[Manifest], namespace: str, options: Options
+) -> list[Manifest]:
+    """Put the secrets that the manifests name behind the namespaces that hold them."""
+    secrets = make_secrets(api, manifests, namespace, options)
+    places = [each for each in manifests if each["kind"] == "Namespace"]
+    return [*places, *secrets, *(each for each in manifests if each not in places)]
 
 
 def _apply(api: Api, manifests: list[Manifest], options: Options) -> None:

@@ -20,10 +20,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     cluster: recipe (`kind`) and variables of clusters that are made for the study; empty: they are
     there.
     node_selector, tolerations: which nodes take part. pull_secrets: names of secrets in the
-    namespace with credentials of registries. wait: a node is done when its image is pulled, when
-    the container is ready, or when it has ended by itself. command: instead of the image's own.
-    probe: command that tells whether the container is ready, run in it every second; without it
-    a container is ready when it has started. pull_attempts: of a node, until the failure counts;
+    namespace with credentials of registries; what a strategy installs gets a copy. wait: a node is
+    done when its image is pulled, when the container is ready, or when it has ended by itself.
+    command: instead of the image's own. probe: command that tells whether the container is ready,
+    run in it every second; without it a container is ready when it has started.
+    pull_attempts: of a node, until the failure counts;
     the kubelet makes them. clean: how a node loses an image again: by a DaemonSet with access to
     the node's containerd, or not at all, because every image is pulled once (`unique`).
     snapshotter_image: of `resources/kubernetes/snapshotter`, for strategies that install one.

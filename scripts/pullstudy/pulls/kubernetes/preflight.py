@@ -19,8 +19,10 @@ from pullstudy.pulls.record import registry_of
 from pullstudy.registry.session import choose_base_url
 
 _REGISTRY_SECONDS = 10.0
-# (API group, resource, subresource, verbs); all in the study's namespace.
-_RIGHTS = (
+# API group, resource, subresource, verbs.
+_Right = tuple[str, str, str, tuple[str, ...]]
+# All in the study's namespace.
+_RIGHTS: tuple[_Right, ...] = (
     ("", "configmaps", "", ("create", "get", "delete")),
     ("batch", "jobs", "", ("create", "get", "delete")),
     ("", "pods", "", ("list", "watch")),
@@ -31,6 +33,8 @@ _CLEANER_RIGHTS = (
     # Web sockets begin with a GET; newer servers ask for create as well.
     ("", "pods", "exec", ("get", "create")),
 )
+# What a strategy installs gets a copy of the secrets.
+_SECRET_RIGHTS: tuple[_Right, ...] = (("", "secrets", "", ("get",)),)
 _NODE_RIGHTS = (("", "nodes", "", ("list", "watch")),)
 _NAMESPACE_RIGHTS = (("", "namespaces", "", ("create", "get", "delete")),)
 
@@ -68,6 +72,8 @@ def list_missing_rights(api: Api, study: str, options: Options) -> list[str]:
     wanted = [(each, namespace) for each in _RIGHTS]
     if options.clean == "daemonset":
         wanted += [(each, namespace) for each in _CLEANER_RIGHTS]
+    if options.pull_secrets and options.snapshotter_image:
+        wanted += [(each, namespace) for each in _SECRET_RIGHTS]
     wanted += [(each, "") for each in _NODE_RIGHTS]
     if options.namespace is None:
         wanted += [(each, "") for each in _NAMESPACE_RIGHTS]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import stat
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -29,6 +31,12 @@ CONFIGS = {
     '      runtime_type = "io.containerd.runc.v2"\n',
     "other quotes": "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.containerd]\n"
     "disable_snapshot_annotations = true\n",
+    "containerd 2": "version = 3\n[plugins]\n  [plugins.'io.containerd.cri.v1.images']\n"
+    "    snapshotter = 'overlayfs'\n    [plugins.'io.containerd.cri.v1.images'.registry]\n"
+    "      config_path = '/etc/containerd/certs.d'\n"
+    "  [plugins.'io.containerd.cri.v1.runtime'.containerd]\n"
+    "    default_runtime_name = 'runc'\n",
+    "containerd 2, short": "version = 3\n",
     "another proxy": 'version = 2\n[proxy_plugins]\n[proxy_plugins.other]\ntype = "snapshot"\n',
 }
 
@@ -75,11 +83,24 @@ def host(tmp_path: Path) -> Path:
     return tmp_path / "host"
 
 
+def find_images_table(settings: dict[str, Any]) -> dict[str, Any]:
+    """Where a version of containerd looks for its snapshotter."""
+    plugins = settings.get("plugins", {})
+    if settings.get("version") == 3:
+        return dict(plugins.get("io.containerd.cri.v1.images", {}))
+    return dict(plugins.get("io.containerd.grpc.v1.cri", {}).get("containerd", {}))
+
+
 def call(host: Path, action: str) -> None:
     folder = host.parent
     subprocess.run(
         ["sh", str(folder / "image/snapshotter.sh"), action, "lazy", "daemon", SOCKET],
-        env={"PATH": "/usr/bin:/bin", "HOST": str(host), "ON_HOST": str(folder / "on-host")},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOST": str(host),
+            "ON_HOST": str(folder / "on-host"),
+            "CREDENTIALS": str(folder / "secret"),
+        },
         check=True,
     )
 
@@ -92,7 +113,7 @@ def test_the_installer_can_be_called_again_and_undone(host: Path, name: str) -> 
         config.write_text(before)
     call(host, "install")
     read = tomllib.loads(config.read_text())
-    kubernetes = read["plugins"]["io.containerd.grpc.v1.cri"]["containerd"]
+    kubernetes = find_images_table(read)
     assert kubernetes["snapshotter"] == "lazy"
     assert kubernetes["disable_snapshot_annotations"] is False
     assert read["proxy_plugins"]["lazy"] == {"type": "snapshot", "address": SOCKET}
@@ -100,8 +121,8 @@ def test_the_installer_can_be_called_again_and_undone(host: Path, name: str) -> 
         old = tomllib.loads(before)
         for table, settings in old.get("proxy_plugins", {}).items():
             assert read["proxy_plugins"][table] == settings
-        kept = old.get("plugins", {}).get("io.containerd.grpc.v1.cri", {}).get("containerd", {})
-        assert kubernetes.get("runtimes") == kept.get("runtimes")
+        changed = {"snapshotter": "lazy", "disable_snapshot_annotations": False}
+        assert kubernetes == find_images_table(old) | changed
     assert (host / "opt/pullstudy/daemon").read_text() == "a program"
 
     calls = host.parent / "calls"
@@ -117,6 +138,33 @@ def test_the_installer_can_be_called_again_and_undone(host: Path, name: str) -> 
         assert config.read_text() == before
     assert not list(host.rglob("*pullstudy*"))
     call(host, "uninstall")
+
+
+def test_the_daemon_finds_the_credentials_of_the_secret_before_those_of_the_node(
+    host: Path,
+) -> None:
+    secret = host.parent / "secret/.dockerconfigjson"
+    of_node, kept = host / "root/.docker/config.json", host / "var/lib/pullstudy-lazy/config.json"
+    call(host, "install")
+    unit = (host / "etc/systemd/system/pullstudy-lazy.service").read_text()
+    assert f"Environment=DOCKER_CONFIG={Path('/') / kept.parent.relative_to(host)}\n" in unit
+    assert not kept.exists()
+
+    of_node.parent.mkdir(parents=True)
+    of_node.write_text("of the node")
+    call(host, "install")
+    assert kept.read_text() == "of the node"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+    # Kubernetes lets the files of a secret be links, and changes where they lead.
+    secret.parent.mkdir()
+    (secret.parent / "first").write_text("of the secret")
+    secret.symlink_to("first")
+    call(host, "install")
+    assert kept.read_text() == "of the secret"
+
+    call(host, "uninstall")
+    assert not kept.exists()
 
 
 @pytest.mark.parametrize(
