@@ -1,6 +1,6 @@
 """Compare crafting with what bounds it, and with building the same image in a Docker Engine.
 
-    PYTHONPATH=scripts python benchmarks/craft_images.py [FOLDER] [MEGABYTES] [ROUNDS]
+    python benchmarks/craft_images.py [FOLDER] [MEGABYTES] [ROUNDS]
 
 FOLDER: where layouts are written; its disk is measured too (default: a temporary folder).
 

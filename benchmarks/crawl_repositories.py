@@ -1,6 +1,6 @@
 """How Dockerfiles are had from a git repository: the crawl's way against three others.
 
-    PYTHONPATH=scripts:. python benchmarks/crawl_repositories.py
+    PYTHONPATH=. python benchmarks/crawl_repositories.py
 
 Over git's HTTP protocol on loopback, from a repository of 10,000 files of 8 kB, 50 of them
 Dockerfiles. Prints for each way the median time of three rounds, requests and bytes sent by the

@@ -1,6 +1,6 @@
 """Inspect images of a registry on loopback: what it takes beyond the registry's own answers.
 
-    python benchmarks/inspect_images.py [--images 100] [--repeats 3]
+    PYTHONPATH=. python benchmarks/inspect_images.py [--images 100] [--repeats 3]
 
 Needs Debian's docker-registry. Prints, measured in one run: one image beside its requests by a bare
 client, with the processor time that tells on a busy machine; the command for one image beside its

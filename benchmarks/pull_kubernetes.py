@@ -5,7 +5,7 @@ Needs root and what the test cluster needs. Prints
   that the watching process took, its memory, and how many events it missed;
 - for trials on two real nodes the time from one job to the next, less the slowest pull between.
 
-Usage: python benchmarks/pull_kubernetes.py [--nodes 1000] [--storms 3] [--trials 10]
+Usage: PYTHONPATH=. python benchmarks/pull_kubernetes.py [--nodes 1000] [--storms 3] [--trials 10]
 """
 
 from __future__ import annotations
@@ -25,16 +25,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
-
-from pullstudy.craft.run import CraftSettings, craft_study  # noqa: E402
-from pullstudy.craft.study import Surroundings  # noqa: E402
-from pullstudy.pulls.kubernetes.book import Book  # noqa: E402
-from pullstudy.pulls.kubernetes.connect import connect  # noqa: E402
-from pullstudy.pulls.kubernetes.watch import Watcher  # noqa: E402
-from tests.cluster.events import REASONS, Poster  # noqa: E402
-from tests.cluster.lab import Lab, run_lab  # noqa: E402
+from pullstudy.craft.run import CraftSettings, craft_study
+from pullstudy.craft.study import Surroundings
+from pullstudy.pulls.kubernetes.book import Book
+from pullstudy.pulls.kubernetes.connect import connect
+from pullstudy.pulls.kubernetes.watch import Watcher
+from tests.cluster.events import REASONS, Poster
+from tests.cluster.lab import Lab, run_lab
 
 _NAMESPACE = "flood"
 

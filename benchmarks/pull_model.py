@@ -1,6 +1,6 @@
 """The model at 10,000 nodes and 38 images, and what it misses by where it was not calibrated.
 
-    PYTHONPATH=scripts python benchmarks/pull_model.py MEASURED_PULLS.parquet PULL_IMAGES.parquet
+    python benchmarks/pull_model.py MEASURED_PULLS.parquet PULL_IMAGES.parquet
 
 Prints seconds (limit 60), and per held-out run and cluster size the median error (limit 15 %).
 """

@@ -1,6 +1,6 @@
 """Compare turning the archive's registry files into tables with merely decoding them.
 
-    PYTHONPATH=scripts python benchmarks/registry_json_to_tables.py ARCHIVE [ROUNDS]
+    python benchmarks/registry_json_to_tables.py ARCHIVE [ROUNDS]
 
 ARCHIVE: the archive as a folder (whose files are then in the page cache) or as a tarball. Both are
 measured alternately, each time in a fresh process, and the best round counts: `decode` is orjson on

@@ -1,6 +1,6 @@
 """Replay of event logs against decoding the same JSON alone, in one run.
 
-    PYTHONPATH=scripts python benchmarks/replay_events.py FILE_OR_FOLDER...
+    python benchmarks/replay_events.py FILE_OR_FOLDER...
 
 Prints CPU seconds of both, the smallest of nine rounds, their ratio (limit 2.5), and how much
 memory the replay of all files takes beside its largest file.
