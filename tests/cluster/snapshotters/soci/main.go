@@ -6,17 +6,13 @@ import (
 	"context"
 	"flag"
 	"log"
-	"net"
-	"os"
 
 	"github.com/awslabs/soci-snapshotter/config"
 	"github.com/awslabs/soci-snapshotter/fs"
 	"github.com/awslabs/soci-snapshotter/metadata"
 	"github.com/awslabs/soci-snapshotter/service"
 	"github.com/awslabs/soci-snapshotter/service/keychain/dockerconfig"
-	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
-	"github.com/containerd/containerd/v2/contrib/snapshotservice"
-	"google.golang.org/grpc"
+	"pullstudy.test/snapshotters/daemon"
 )
 
 func main() {
@@ -37,12 +33,5 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	os.Remove(*address)
-	listener, err := net.Listen("unix", *address)
-	if err != nil {
-		log.Fatal(err)
-	}
-	server := grpc.NewServer()
-	snapshotsapi.RegisterSnapshotsServer(server, snapshotservice.FromSnapshotter(snapshotter))
-	log.Fatal(server.Serve(listener))
+	log.Fatal(daemon.Serve(*address, snapshotter))
 }

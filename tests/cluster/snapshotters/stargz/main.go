@@ -6,15 +6,12 @@ import (
 	"context"
 	"flag"
 	"log"
-	"net"
 	"os"
 
-	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
-	"github.com/containerd/containerd/v2/contrib/snapshotservice"
 	"github.com/containerd/stargz-snapshotter/service"
 	"github.com/containerd/stargz-snapshotter/service/keychain/dockerconfig"
 	"github.com/pelletier/go-toml"
-	"google.golang.org/grpc"
+	"pullstudy.test/snapshotters/daemon"
 )
 
 func main() {
@@ -36,12 +33,5 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	os.Remove(*address)
-	listener, err := net.Listen("unix", *address)
-	if err != nil {
-		log.Fatal(err)
-	}
-	server := grpc.NewServer()
-	snapshotsapi.RegisterSnapshotsServer(server, snapshotservice.FromSnapshotter(snapshotter))
-	log.Fatal(server.Serve(listener))
+	log.Fatal(daemon.Serve(*address, snapshotter))
 }
