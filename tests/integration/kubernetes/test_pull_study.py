@@ -321,6 +321,7 @@ def wait_for_trials(runner: subprocess.Popen[Any], journal: Path, wanted: int) -
         if finished >= wanted and begun > finished:
             return
         time.sleep(0.05)
+    runner.kill()
     pytest.fail(f"no {wanted} trials in {journal}")
 
 
