@@ -33,6 +33,7 @@ _APPLETS = (
     "mkdir",
     "mv",
     "rm",
+    "seq",
 )
 # That of the official busybox image.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -7,7 +7,7 @@ import shlex
 import threading
 from types import TracebackType
 
-from tests.cluster.daemons import Daemon
+from tests.cluster.daemons import Daemon, call
 from tests.cluster.node import Node
 
 _UNITS = "/etc/systemd/system"
@@ -70,10 +70,14 @@ class Systemd:
             self._daemons[unit] = self._start(unit)
         elif verb == "disable" and "--now" in words:
             self._daemons.pop(unit).stop()
+            call(*self._node.inside, *shlex.split(self._read(unit)["ExecStopPost"]))
+
+    def _read(self, unit: str) -> dict[str, str]:
+        lines = (self.units / unit).read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
 
     def _start(self, unit: str) -> Daemon:
-        lines = (self.units / unit).read_text().splitlines()
-        settings = dict(line.split("=", 1) for line in lines if "=" in line)
+        settings = self._read(unit)
         command = ["env", settings["Environment"], *shlex.split(settings["ExecStart"])]
         daemon = Daemon(command, self._node.folder, lambda: True, self._node.inside)
         daemon.start()

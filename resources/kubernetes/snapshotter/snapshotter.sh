@@ -41,10 +41,10 @@ keep_credentials() {
     rm -f "$kept"
 }
 
-# containerd's settings with the snapshotter as that of Kubernetes. A table must not stand twice:
-# keys go into the one that is there. The table has another name since version 3 (containerd 2).
-edit_config() {
-    awk -v name="$name" -v address="$socket" '
+# containerd's settings as they were, with the snapshotter as that of Kubernetes. A table must not stand
+# twice: keys go into the one that is there. It has another name since version 3 (containerd 2).
+print_settings() {
+    awk -v name="$name" '
         function close_table() {
             if (inside && !done) { print keys; done = 1 }
             inside = 0
@@ -65,9 +65,21 @@ edit_config() {
         END {
             close_table()
             if (!seen) print "\n" table "\n" keys
-            print "\n[proxy_plugins." name "]\ntype = \"snapshot\"\naddress = \"" address "\""
         }
-    ' "$1"
+    ' "$saved"
+}
+
+print_proxy() { printf '\n[proxy_plugins.%s]\ntype = "snapshot"\naddress = "%s"\n' "$name" "$socket"; }
+
+# What is printed to $config.new becomes containerd's settings, unless it has them.
+use_settings() {
+    if cmp -s "$config.new" "$config"; then
+        rm "$config.new"
+    else
+        mv "$config.new" "$config"
+        on_host systemctl restart containerd.service
+        until on_host ctr version >/dev/null 2>&1; do sleep 1; done
+    fi
 }
 
 install_it() {
@@ -84,6 +96,8 @@ Before=containerd.service
 [Service]
 Environment=DOCKER_CONFIG=$state
 ExecStart=$folder/$program --address=$socket --root=$state
+# Its mounts outlive it, and nobody could read or delete them.
+ExecStopPost=/bin/sh -c 'grep " $state/" /proc/mounts | cut -d " " -f 2 | xargs -r umount -l'
 Restart=always
 [Install]
 WantedBy=multi-user.target
@@ -98,17 +112,76 @@ END
     fi
     if [ ! -e "$saved" ]; then
         [ -e "$config" ] || { mkdir -p "$(dirname "$config")" && echo 'version = 2' >"$config"; }
-        edit_config "$config" >"$config.new"
         cp -p "$config" "$saved"
-        mv "$config.new" "$config"
-        on_host systemctl restart containerd.service
     fi
+    { print_settings && print_proxy; } >"$config.new"
+    use_settings
+}
+
+# From now on no container starts with it; those that run need it on.
+leave_it() {
+    [ -e "$saved" ] || return 0
+    { cat "$saved" && print_proxy; } >"$config.new"
+    use_settings
+}
+
+kubernetes_ctr() { on_host ctr --namespace k8s.io "$@"; }
+
+# Containers that stand on it; the pod of the uninstaller itself does not count.
+list_containers() {
+    kubernetes_ctr containers list --quiet | while read -r container; do
+        kubernetes_ctr containers info "$container" 2>/dev/null | awk -v container="$container" \
+            -v name="\"$name\"" -v own="\"pullstudy-$name-uninstall\"" '
+            /"Snapshotter":/ && index($0, name) { stands = 1 }
+            /"io.kubernetes.pod.namespace":/ && index($0, own) { is_own = 1 }
+            END { if (stands && !is_own) print container }
+        '
+    done
+}
+
+# Those that run; what the kubelet has yet to sweep up is removed.
+list_users() {
+    running=$(kubernetes_ctr tasks list --quiet)
+    for container in $(list_containers); do
+        case $running in
+        *"$container"*) echo "$container" ;;
+        *) kubernetes_ctr containers remove "$container" >&2 || : ;;
+        esac
+    done
+}
+
+list_snapshots() {
+    kubernetes_ctr snapshots --snapshotter "$name" list 2>/dev/null | awk 'NR > 1 { print $1 }'
+}
+
+# containerd would remember them, and miss them when the snapshotter is installed again. Those that
+# others stand on go after these.
+remove_snapshots() {
+    for _ in $(seq 128); do
+        keys=$(list_snapshots)
+        [ -n "$keys" ] || return 0
+        for key in $keys; do
+            kubernetes_ctr snapshots --snapshotter "$name" remove "$key" 2>/dev/null || :
+        done
+    done
 }
 
 uninstall_it() {
+    leave_it
+    for _ in $(seq 60); do
+        users=$(list_users)
+        [ -n "$users" ] || break
+        sleep 1
+    done
+    if [ -n "$users" ]; then
+        echo "$name stays until these containers have ended:" $users
+        return
+    fi
     if [ -e "$saved" ]; then
-        mv "$saved" "$config"
-        on_host systemctl restart containerd.service
+        remove_snapshots
+        cp -p "$saved" "$config.new"
+        use_settings
+        rm "$saved"
     fi
     if [ -e "$unit" ]; then
         on_host systemctl disable --now "pullstudy-$name.service"
@@ -123,7 +196,7 @@ is_healthy() {
 }
 
 watch_it() {
-    trap 'exit 0' TERM
+    trap 'leave_it; exit 0' TERM
     while :; do
         keep_credentials
         sleep 60 &

@@ -32,7 +32,13 @@ from tests.cluster.lab import Lab, run_lab
 from tests.cluster.plane import free_port
 from tests.cluster.systemd import Systemd
 from tests.integration.kubernetes.conftest import check_compiler, check_programs
-from tests.integration.kubernetes.test_pull_study import MANIFEST, pull, read
+from tests.integration.kubernetes.test_pull_study import (
+    MANIFEST,
+    command,
+    pull,
+    read,
+    wait_for_trials,
+)
 from tests.integration.kubernetes.test_streaming import SIZE, STUDY, craft
 
 pytestmark = pytest.mark.integration
@@ -233,34 +239,76 @@ def test_a_study_installs_pulls_lazily_and_takes_all_away_again(
     before = (bare_lab.nodes[0].folder / "etc-containerd/config.toml").read_text()
     systemd.calls.clear()
     image = make(bare_lab, tmp_path / "craft")
-    study = {
-        "study": f"installed-{name}",
-        "images": [f"{guarded}/{image}"],
-        "strategies": [strategy],
-        "endpoints": [str(bare_lab.plane.kubeconfig())],
-        "registry": {"plain_http": True},
-        "options": {
-            "namespace": NAMESPACE,
-            "pull_secrets": [SECRET],
-            "cleaner_image": bare_lab.busybox,
-            "snapshotter_image": installer,
-            "wait": "completed",
-        },
-    }
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    study = write_study(bare_lab, tmp_path, strategy, [f"{guarded}/{image}"], installer)
     sent = bare_lab.network.sent_bytes(0)
-    done = pull(tmp_path / "study.yaml", "--out", str(tmp_path / "out"))
+    done = pull(study, "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr + "\n".join(systemd.calls)
     assert [row["outcome"] for row in read(tmp_path / "out", "pulls")] == ["pulled"]
     # The images of the cluster itself come once more, the crafted one as far as it is read.
     assert bare_lab.network.sent_bytes(0) - sent < SIZE
-    assert systemd.calls.count("restart containerd.service") == 2
-    assert (bare_lab.nodes[0].folder / "etc-containerd/config.toml").read_text() == before
+    # With it, without it as that of Kubernetes, and without it.
+    assert systemd.calls.count("restart containerd.service") == 3
+    assert_removed(bare_lab, systemd, name, before)
+
+
+def write_study(
+    lab: Lab, folder: Path, strategy: str, images: list[str], installer: str, repetitions: int = 1
+) -> Path:
+    study = {
+        "study": f"installed-{strategy}",
+        "images": images,
+        "repetitions": repetitions,
+        "strategies": [strategy],
+        "endpoints": [str(lab.plane.kubeconfig())],
+        "registry": {"plain_http": True},
+        "options": {
+            "namespace": NAMESPACE,
+            "pull_secrets": [SECRET],
+            "cleaner_image": lab.busybox,
+            "snapshotter_image": installer,
+            "wait": "completed",
+        },
+    }
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(study))
+    return path
+
+
+def assert_removed(lab: Lab, systemd: Systemd, name: str, config: str) -> None:
+    assert (lab.nodes[0].folder / "etc-containerd/config.toml").read_text() == config
     assert not list(systemd.units.glob("pullstudy-*"))
     assert not STATES[name].exists()
+    namespaces = json.loads(lab.plane.ask("/api/v1/namespaces"))["items"]
+    assert not [each for each in namespaces if name in each["metadata"]["name"]]
     # Only the user's own secret is left.
-    secrets = json.loads(bare_lab.plane.ask("/api/v1/secrets"))["items"]
+    secrets = json.loads(lab.plane.ask("/api/v1/secrets"))["items"]
     assert [each["metadata"]["name"] for each in secrets] == [SECRET]
+    # Nothing that containerd remembers needs the snapshotter.
+    for container in lab.nodes[0].ctr("containers", "list", "--quiet").split():
+        about = json.loads(lab.nodes[0].ctr("containers", "info", container))
+        assert about["Snapshotter"] == "overlayfs"
+
+
+def test_after_a_kill_clean_takes_it_from_the_nodes(
+    bare_lab: Lab, guarded: str, api: Api, installer: str, systemd: Systemd, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(log_in(guarded)))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    before = (bare_lab.nodes[0].folder / "etc-containerd/config.toml").read_text()
+    image = craft_estargz(bare_lab, tmp_path / "craft")
+    study = write_study(bare_lab, tmp_path, "estargz", [f"{guarded}/{image}"], installer, 9)
+    out = tmp_path / "out"
+    runner = subprocess.Popen(command(study, "--out", str(out)), stderr=subprocess.DEVNULL)
+    wait_for_trials(runner, out / "journal.jsonl", 1)
+    runner.kill()
+    runner.wait(10)
+    assert STATES["stargz"].exists()
+
+    done = pull(study, "--clean")
+    assert done.returncode == 0, done.stderr
+    assert "what strategy 'estargz' installs is taken away" in done.stdout
+    assert_removed(bare_lab, systemd, "stargz", before)
 
 
 @pytest.mark.parametrize(

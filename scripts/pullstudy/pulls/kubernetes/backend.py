@@ -7,6 +7,7 @@ current context, or the cluster that the runner is a pod of. What else it unders
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 
 import yaml
@@ -25,7 +26,7 @@ from pullstudy.pulls.kubernetes.estimate import (
     describe_estimates,
     estimate_cluster,
 )
-from pullstudy.pulls.kubernetes.install import install_strategy
+from pullstudy.pulls.kubernetes.install import install_strategy, remove_strategy
 from pullstudy.pulls.kubernetes.objects import make_namespace, make_owner
 from pullstudy.pulls.kubernetes.options import check_options, namespace_of, read_options
 from pullstudy.pulls.kubernetes.preflight import Findings, inspect_cluster, refuse
@@ -74,17 +75,17 @@ class Kubernetes:
             api = connect(kubeconfig or _endpoint(plan.settings))
             if kubeconfig:
                 refuse([inspect_cluster(api, plan, options, strategy)])
-            try:
+            delete_all = functools.partial(_delete_all, api, plan.study, plan.settings)
+            namespace = namespace_of(plan.study, options)
+            with contextlib.ExitStack() as stack:
+                stack.callback(delete_all)
                 owner = prepare_namespace(api, plan, options)
                 remove_leftovers(api, owner, _GONE_SECONDS)
-                namespace = namespace_of(plan.study, options)
-                with (
-                    install_strategy(api, strategy, namespace, options),
-                    KubernetesCluster(api, plan, options, strategy, owner).run() as cluster,
-                ):
-                    yield cluster
-            finally:
-                _delete_all(api, plan.study, plan.settings)
+                stack.enter_context(install_strategy(api, strategy, namespace, options))
+                # Before what its pods run on is taken away.
+                stack.callback(delete_all)
+                cluster = KubernetesCluster(api, plan, options, strategy, owner)
+                yield stack.enter_context(cluster.run())
 
     def preview(self, study: PullStudy) -> Iterator[str]:
         """Yield the plan with its estimate, what the preflight finds, and the manifests."""
@@ -105,19 +106,40 @@ class Kubernetes:
 
     def clean(self, study: PullStudy) -> Iterator[str]:
         """Delete what a study has left in its clusters, or the clusters; yields what is gone."""
-        seen = set()
+        here = []
         for plan in plan_clusters(study):
             options = read_options(plan.settings)
-            if options.cluster:
-                if delete_cluster(plan, options):
-                    yield f"cluster {name_cluster(plan)} is deleted"
-                continue
-            key = (_endpoint(plan.settings), namespace_of(study.name, options))
-            if key not in seen:
-                seen.add(key)
-                api = connect(key[0])
-                _delete_all(api, study.name, plan.settings)
-                yield f"{api.host}: nothing of {study.name!r} is left in namespace {key[1]}"
+            if not options.cluster:
+                here.append(plan)
+            elif delete_cluster(plan, options):
+                yield f"cluster {name_cluster(plan)} is deleted"
+        # Pods first: what they run on is taken away after them.
+        yield from _remove_namespaces(here)
+        yield from _remove_strategies(here)
+
+
+def _remove_namespaces(plans: Sequence[ClusterPlan]) -> Iterator[str]:
+    seen = set()
+    for plan in plans:
+        namespace = namespace_of(plan.study, read_options(plan.settings))
+        key = (_endpoint(plan.settings), namespace)
+        if key not in seen:
+            seen.add(key)
+            api = connect(key[0])
+            _delete_all(api, plan.study, plan.settings)
+            yield f"{api.host}: nothing of {plan.study!r} is left in namespace {namespace}"
+
+
+def _remove_strategies(plans: Sequence[ClusterPlan]) -> Iterator[str]:
+    """Take away what strategies install; a killed runner may have left it on the nodes."""
+    seen = set()
+    for plan in plans:
+        strategy, key = load_strategy(plan.strategy), (_endpoint(plan.settings), plan.strategy)
+        if strategy.install and key not in seen:
+            seen.add(key)
+            api, options = connect(key[0]), read_options(plan.settings)
+            remove_strategy(api, strategy, namespace_of(plan.study, options), options)
+            yield f"{api.host}: what strategy {plan.strategy!r} installs is taken away"
 
 
 def _inspect(clusters: Sequence[ClusterPlan]) -> list[Findings]:

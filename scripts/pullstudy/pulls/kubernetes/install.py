@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import yaml
 
@@ -35,19 +35,21 @@ def install_strategy(
     namespace: the study's, where its secrets are. Raises ClusterError when a node does not get
     there or a secret is missing, ConfigError for a manifest that is none.
     """
-    wanted, undoing = (
-        _add_secrets(api, [each for name in names for each in read_manifests(name, options)],
-                     namespace, options)
-        for names in (strategy.install, strategy.uninstall)
-    )  # fmt: skip
+    wanted = _list_manifests(api, strategy.install, namespace, options)
     try:
         _apply(api, wanted, options)
         yield
     finally:
-        _delete(api, wanted)
-        if undoing:
-            _apply(api, undoing, options)
-            _delete(api, undoing)
+        remove_strategy(api, strategy, namespace, options)
+
+
+def remove_strategy(api: Api, strategy: Strategy, namespace: str, options: Options) -> None:
+    """Take away what a strategy installs, also from the nodes; nothing may be there."""
+    _delete(api, _list_manifests(api, strategy.install, namespace, options))
+    if strategy.uninstall:
+        undoing = _list_manifests(api, strategy.uninstall, namespace, options)
+        _apply(api, undoing, options)
+        _delete(api, undoing)
 
 
 def read_manifests(name: str, options: Options) -> list[Manifest]:
@@ -70,10 +72,11 @@ def read_manifests(name: str, options: Options) -> list[Manifest]:
         raise ConfigError(f"{path}: {' '.join(str(exc).split())}") from exc
 
 
-def _add_secrets(
-    api: Api, manifests: list[Manifest], namespace: str, options: Options
+def _list_manifests(
+    api: Api, names: Sequence[str], namespace: str, options: Options
 ) -> list[Manifest]:
-    """Put the secrets that the manifests name behind the namespaces that hold them."""
+    """Read manifest files, and put the secrets that they name behind the namespaces for these."""
+    manifests = [each for name in names for each in read_manifests(name, options)]
     secrets = make_secrets(api, manifests, namespace, options)
     places = [each for each in manifests if each["kind"] == "Namespace"]
     return [*places, *secrets, *(each for each in manifests if each not in places)]

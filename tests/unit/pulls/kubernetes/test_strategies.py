@@ -133,7 +133,7 @@ def test_the_installer_can_be_called_again_and_undone(host: Path, name: str) -> 
     assert calls.read_text().count("restart") == 2  # containerd and the daemon, once each
 
     call(host, "uninstall")
-    assert calls.read_text().count("restart containerd.service") == 2
+    assert calls.read_text().count("restart containerd.service") == 3
     if before is not None:
         assert config.read_text() == before
     assert not list(host.rglob("*pullstudy*"))
