@@ -82,7 +82,15 @@ use_settings() {
     fi
 }
 
+check_node() {
+    if ! on_host ctr --version >/dev/null; then
+        echo "this node has no ctr: its container runtime is not containerd, or not where PATH leads" >&2
+        exit 1
+    fi
+}
+
 install_it() {
+    check_node
     folder=$(find_folder)
     mkdir -p "$host$folder" "$(dirname "$host$socket")" "$host$state"
     keep_credentials
@@ -167,6 +175,7 @@ remove_snapshots() {
 }
 
 uninstall_it() {
+    check_node
     leave_it
     for _ in $(seq 60); do
         users=$(list_users)

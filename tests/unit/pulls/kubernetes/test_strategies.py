@@ -102,6 +102,7 @@ def call(host: Path, action: str) -> None:
             "CREDENTIALS": str(folder / "secret"),
         },
         check=True,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -138,6 +139,14 @@ def test_the_installer_can_be_called_again_and_undone(host: Path, name: str) -> 
         assert config.read_text() == before
     assert not list(host.rglob("*pullstudy*"))
     call(host, "uninstall")
+
+
+def test_a_node_without_containerd_stays_as_it_is(host: Path) -> None:
+    (host.parent / "on-host").write_text("#!/bin/sh\nexit 127\n")
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        call(host, "install")
+    assert b"this node has no ctr" in caught.value.stderr
+    assert not [path for path in host.rglob("*") if path.is_file()]
 
 
 def test_the_daemon_finds_the_credentials_of_the_secret_before_those_of_the_node(
