@@ -42,7 +42,7 @@ class Lab:
         self.plane: ControlPlane
         self.nodes: list[Node] = []
         self.registry = f"{self.network.address}:{free_port(self.network.address)}"
-        self._registry = self._make_registry()
+        self._registry = make_registry(self.registry, folder, folder / "registry")
 
     @property
     def busybox(self) -> str:
@@ -104,23 +104,28 @@ class Lab:
         folder.mkdir()
         return folder
 
-    def _make_registry(self) -> Daemon:
-        config = {
-            "version": "0.1",
-            "log": {"level": "error", "accesslog": {"disabled": True}},
-            "storage": {"filesystem": {"rootdirectory": str(self.folder / "registry")}},
-            "http": {"addr": self.registry},
-        }
-        path = self.folder / "registry.yml"
-        path.write_text(json.dumps(config))
 
-        def is_up() -> bool:
-            try:
-                return requests.get(f"http://{self.registry}/v2/", timeout=1).ok
-            except requests.ConnectionError:
-                return False
+def make_registry(address: str, folder: Path, storage: Path, users: Path | None = None) -> Daemon:
+    """Return a registry that keeps its blobs in `storage`; users: htpasswd file of who may ask."""
+    config = {
+        "version": "0.1",
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(storage)}},
+        "http": {"addr": address},
+    }
+    if users is not None:
+        config["auth"] = {"htpasswd": {"realm": "test", "path": str(users)}}
+    path = folder / "registry.yml"
+    path.write_text(json.dumps(config))
 
-        return Daemon(["docker-registry", "serve", path], self.folder, is_up)
+    def is_up() -> bool:
+        try:
+            answer = requests.get(f"http://{address}/v2/", timeout=1)
+        except requests.ConnectionError:
+            return False
+        return answer.status_code == (401 if users else 200)
+
+    return Daemon(["docker-registry", "serve", path], folder, is_up)
 
 
 def remove_tree(folder: Path) -> None:

@@ -47,6 +47,14 @@ _PROXY = """
   address = "{address}"
 """
 
+# It fetches nothing that nobody reads.
+STARGZ_QUIET = "noprefetch = true\nno_background_fetch = true\nno_prometheus = true\n"
+
+
+def describe_mirror(registry: str, host: str) -> str:
+    """Let a snapshotter ask a registry over plain HTTP; host: as its settings name it."""
+    return f'[[resolver.host."{registry}".mirrors]]\nhost = "{host}"\ninsecure = true\n'
+
 
 class Node:
     """One node; `start` brings it up, `stop` ends it with all its containers."""
@@ -122,10 +130,7 @@ class Node:
         """Let it ask the tests' registry over plain HTTP, and fetch nothing that nobody reads."""
         folder = self._own("/var/lib/containerd") / "stargz"
         folder.mkdir()
-        (folder / "config.toml").write_text(
-            "noprefetch = true\nno_background_fetch = true\nno_prometheus = true\n"
-            f'[[resolver.host."{registry}".mirrors]]\nhost = "{registry}"\ninsecure = true\n'
-        )
+        (folder / "config.toml").write_text(STARGZ_QUIET + describe_mirror(registry, registry))
         socket_path = self._own("/run/containerd") / "stargz.sock"
         self.snapshotter = Daemon(
             [

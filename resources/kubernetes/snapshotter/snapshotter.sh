@@ -147,8 +147,8 @@ list_containers() {
     done
 }
 
-# Those that run; what the kubelet has yet to sweep up is removed.
-list_users() {
+# Remove those that have ended, before the kubelet does, and print those that run.
+sweep_containers() {
     running=$(kubernetes_ctr tasks list --quiet)
     for container in $(list_containers); do
         case $running in
@@ -178,7 +178,7 @@ uninstall_it() {
     check_node
     leave_it
     for _ in $(seq 60); do
-        users=$(list_users)
+        users=$(sweep_containers)
         [ -n "$users" ] || break
         sleep 1
     done

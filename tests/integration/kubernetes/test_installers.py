@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import yaml
 
 from pullstudy.craft.run import CraftSettings, craft_study
@@ -26,9 +25,9 @@ from pullstudy.pulls.kubernetes.options import Options
 from pullstudy.pulls.kubernetes.strategies import RESOURCES, list_strategies, load_strategy
 from pullstudy.registry.push import RepositoryPusher
 from tests.cluster.build import find_snapshotters
-from tests.cluster.daemons import Daemon
 from tests.cluster.images import push_files
-from tests.cluster.lab import Lab, run_lab
+from tests.cluster.lab import Lab, make_registry, run_lab
+from tests.cluster.node import STARGZ_QUIET, describe_mirror
 from tests.cluster.plane import free_port
 from tests.cluster.systemd import Systemd
 from tests.integration.kubernetes.conftest import check_compiler, check_programs
@@ -53,7 +52,7 @@ SETTINGS = {
     "soci": "/etc/soci-snapshotter-grpc",
 }
 QUIET = {
-    "stargz": "noprefetch = true\nno_background_fetch = true\nno_prometheus = true\n",
+    "stargz": STARGZ_QUIET,
     "soci": "no_prometheus = true\n[background_fetch]\ndisable = true\n",
 }
 SOCKETS = ("/run/containerd-stargz-grpc", "/run/soci-snapshotter-grpc")
@@ -89,22 +88,8 @@ def guarded(bare_lab: Lab) -> Iterator[str]:
     folder = bare_lab.folder / "guarded"
     folder.mkdir()
     (folder / "users").write_text(f"{USER}:{HASH}\n")
-    config = {
-        "version": "0.1",
-        "log": {"level": "error", "accesslog": {"disabled": True}},
-        "storage": {"filesystem": {"rootdirectory": str(bare_lab.folder / "registry")}},
-        "http": {"addr": address},
-        "auth": {"htpasswd": {"realm": "test", "path": str(folder / "users")}},
-    }
-    (folder / "registry.yml").write_text(json.dumps(config))
-
-    def is_up() -> bool:
-        try:
-            return requests.get(f"http://{address}/v2/", timeout=1).status_code == 401
-        except requests.ConnectionError:
-            return False
-
-    daemon = Daemon(["docker-registry", "serve", folder / "registry.yml"], folder, is_up)
+    storage = bare_lab.folder / "registry"
+    daemon = make_registry(address, folder, storage, users=folder / "users")
     daemon.start()
     try:
         daemon.wait()
@@ -118,16 +103,14 @@ def systemd(bare_lab: Lab, guarded: str) -> Iterator[Systemd]:
     (node,) = bare_lab.nodes
     for path in SOCKETS:
         node.lay_over(path)
-    hosts = node.folder / "etc-containerd/certs.d" / guarded
-    hosts.mkdir()
-    (hosts / "hosts.toml").write_text(f'[host."http://{guarded}"]\n')
+    settings = node.folder / "etc-containerd/certs.d" / guarded
+    settings.mkdir()
+    (settings / "hosts.toml").write_text(f'[host."http://{guarded}"]\n')
     for name, path in SETTINGS.items():
         # SOCI wants a scheme here, stargz refuses it.
         scheme = "http://" if name == "soci" else ""
-        mirrors = "".join(
-            f'[[resolver.host."{host}".mirrors]]\nhost = "{scheme}{host}"\ninsecure = true\n'
-            for host in (guarded, bare_lab.registry)
-        )
+        hosts = (guarded, bare_lab.registry)
+        mirrors = "".join(describe_mirror(host, scheme + host) for host in hosts)
         (node.lay_over(path) / "config.toml").write_text(QUIET[name] + mirrors)
     try:
         with Systemd(node) as running:
@@ -176,13 +159,11 @@ def make_secret(name: str, content: dict[str, Any]) -> dict[str, Any]:
 def craft_estargz(lab: Lab, folder: Path) -> str:
     """Push an eStargz image with the suffix of its strategy; returns its name without."""
     image = craft(lab, folder, "lazy", "compression: estargz\nreads: 1%")
-    registry, _, rest = image.partition("/")
-    repository, _, tag = rest.rpartition(":")
-    url = f"http://{registry}/v2/{repository}/manifests/{tag}"
-    manifest = requests.get(url, headers={"Accept": MANIFEST})
-    headers = {"Content-Type": manifest.headers["Content-Type"]}
-    suffix = load_strategy("estargz").tag_suffix
-    requests.put(url + suffix, manifest.content, headers=headers).raise_for_status()
+    repository, _, tag = image.removeprefix(f"{lab.registry}/").rpartition(":")
+    pusher = RepositoryPusher(lab.registry, repository, plain_http=True)
+    found = pusher.get_manifest(tag, (MANIFEST,))
+    assert found
+    pusher.put_manifest(tag + load_strategy("estargz").tag_suffix, *found)
     return f"{repository}:{tag}"
 
 
@@ -225,6 +206,14 @@ def read_blob(layout: Path, digest: str) -> bytes:
     return (layout / "blobs/sha256" / digest.removeprefix("sha256:")).read_bytes()
 
 
+@pytest.fixture
+def logged_in(guarded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the runner have the password as well."""
+    (tmp_path / "config.json").write_text(json.dumps(log_in(guarded)))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+
+
+@pytest.mark.usefixtures("logged_in")
 @pytest.mark.parametrize(
     ("strategy", "name", "make"),
     [("estargz", "stargz", craft_estargz), ("soci", "soci", craft_soci)],
@@ -232,10 +221,8 @@ def read_blob(layout: Path, digest: str) -> bytes:
 )
 def test_a_study_installs_pulls_lazily_and_takes_all_away_again(
     bare_lab: Lab, guarded: str, api: Api, installer: str, systemd: Systemd, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, strategy: str, name: str, make: Any,
+    strategy: str, name: str, make: Any,
 ) -> None:  # fmt: skip
-    (tmp_path / "config.json").write_text(json.dumps(log_in(guarded)))
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     before = (bare_lab.nodes[0].folder / "etc-containerd/config.toml").read_text()
     systemd.calls.clear()
     image = make(bare_lab, tmp_path / "craft")
@@ -289,12 +276,10 @@ def assert_removed(lab: Lab, systemd: Systemd, name: str, config: str) -> None:
         assert about["Snapshotter"] == "overlayfs"
 
 
+@pytest.mark.usefixtures("logged_in")
 def test_after_a_kill_clean_takes_it_from_the_nodes(
-    bare_lab: Lab, guarded: str, api: Api, installer: str, systemd: Systemd, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    (tmp_path / "config.json").write_text(json.dumps(log_in(guarded)))
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    bare_lab: Lab, guarded: str, api: Api, installer: str, systemd: Systemd, tmp_path: Path
+) -> None:
     before = (bare_lab.nodes[0].folder / "etc-containerd/config.toml").read_text()
     image = craft_estargz(bare_lab, tmp_path / "craft")
     study = write_study(bare_lab, tmp_path, "estargz", [f"{guarded}/{image}"], installer, 9)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import yaml
 
@@ -76,12 +76,11 @@ class Kubernetes:
             if kubeconfig:
                 refuse([inspect_cluster(api, plan, options, strategy)])
             delete_all = functools.partial(_delete_all, api, plan.study, plan.settings)
-            namespace = namespace_of(plan.study, options)
             with contextlib.ExitStack() as stack:
                 stack.callback(delete_all)
                 owner = prepare_namespace(api, plan, options)
                 remove_leftovers(api, owner, _GONE_SECONDS)
-                stack.enter_context(install_strategy(api, strategy, namespace, options))
+                stack.enter_context(install_strategy(api, strategy, _namespace(plan), options))
                 # Before what its pods run on is taken away.
                 stack.callback(delete_all)
                 cluster = KubernetesCluster(api, plan, options, strategy, owner)
@@ -119,27 +118,34 @@ class Kubernetes:
 
 
 def _remove_namespaces(plans: Sequence[ClusterPlan]) -> Iterator[str]:
-    seen = set()
-    for plan in plans:
-        namespace = namespace_of(plan.study, read_options(plan.settings))
-        key = (_endpoint(plan.settings), namespace)
-        if key not in seen:
-            seen.add(key)
-            api = connect(key[0])
-            _delete_all(api, plan.study, plan.settings)
-            yield f"{api.host}: nothing of {plan.study!r} is left in namespace {namespace}"
+    for plan in _one_of_each(plans, _namespace):
+        api = connect(_endpoint(plan.settings))
+        _delete_all(api, plan.study, plan.settings)
+        yield f"{api.host}: nothing of {plan.study!r} is left in namespace {_namespace(plan)}"
 
 
 def _remove_strategies(plans: Sequence[ClusterPlan]) -> Iterator[str]:
     """Take away what strategies install; a killed runner may have left it on the nodes."""
-    seen = set()
-    for plan in plans:
-        strategy, key = load_strategy(plan.strategy), (_endpoint(plan.settings), plan.strategy)
-        if strategy.install and key not in seen:
-            seen.add(key)
-            api, options = connect(key[0]), read_options(plan.settings)
-            remove_strategy(api, strategy, namespace_of(plan.study, options), options)
+    for plan in _one_of_each(plans, lambda plan: plan.strategy):
+        strategy = load_strategy(plan.strategy)
+        if strategy.install:
+            api = connect(_endpoint(plan.settings))
+            remove_strategy(api, strategy, _namespace(plan), read_options(plan.settings))
             yield f"{api.host}: what strategy {plan.strategy!r} installs is taken away"
+
+
+def _one_of_each(
+    plans: Sequence[ClusterPlan], name: Callable[[ClusterPlan], str]
+) -> Collection[ClusterPlan]:
+    """Return the first plan of each name in each cluster that is there."""
+    found: dict[tuple[str | None, str], ClusterPlan] = {}
+    for plan in plans:
+        found.setdefault((_endpoint(plan.settings), name(plan)), plan)
+    return found.values()
+
+
+def _namespace(plan: ClusterPlan) -> str:
+    return namespace_of(plan.study, read_options(plan.settings))
 
 
 def _inspect(clusters: Sequence[ClusterPlan]) -> list[Findings]:

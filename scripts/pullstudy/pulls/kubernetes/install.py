@@ -35,7 +35,8 @@ def install_strategy(
     namespace: the study's, where its secrets are. Raises ClusterError when a node does not get
     there or a secret is missing, ConfigError for a manifest that is none.
     """
-    wanted = _list_manifests(api, strategy.install, namespace, options)
+    manifests = _read_all(strategy.install, options)
+    wanted = _with_secrets(api, manifests, namespace, options)
     try:
         _apply(api, wanted, options)
         yield
@@ -45,10 +46,11 @@ def install_strategy(
 
 def remove_strategy(api: Api, strategy: Strategy, namespace: str, options: Options) -> None:
     """Take away what a strategy installs, also from the nodes; nothing may be there."""
-    _delete(api, _list_manifests(api, strategy.install, namespace, options))
+    # The copies of secrets go with their namespaces.
+    _delete(api, _read_all(strategy.install, options))
     if strategy.uninstall:
-        undoing = _list_manifests(api, strategy.uninstall, namespace, options)
-        _apply(api, undoing, options)
+        undoing = _read_all(strategy.uninstall, options)
+        _apply(api, _with_secrets(api, undoing, namespace, options), options)
         _delete(api, undoing)
 
 
@@ -72,11 +74,14 @@ def read_manifests(name: str, options: Options) -> list[Manifest]:
         raise ConfigError(f"{path}: {' '.join(str(exc).split())}") from exc
 
 
-def _list_manifests(
-    api: Api, names: Sequence[str], namespace: str, options: Options
+def _read_all(names: Sequence[str], options: Options) -> list[Manifest]:
+    return [each for name in names for each in read_manifests(name, options)]
+
+
+def _with_secrets(
+    api: Api, manifests: list[Manifest], namespace: str, options: Options
 ) -> list[Manifest]:
-    """Read manifest files, and put the secrets that they name behind the namespaces for these."""
-    manifests = [each for name in names for each in read_manifests(name, options)]
+    """Put the secrets that the manifests name behind the namespaces for these."""
     secrets = make_secrets(api, manifests, namespace, options)
     places = [each for each in manifests if each["kind"] == "Namespace"]
     return [*places, *secrets, *(each for each in manifests if each not in places)]

@@ -22,7 +22,7 @@ _REGISTRY_SECONDS = 10.0
 # API group, resource, subresource, verbs.
 _Right = tuple[str, str, str, tuple[str, ...]]
 # All in the study's namespace.
-_RIGHTS: tuple[_Right, ...] = (
+_RIGHTS = (
     ("", "configmaps", "", ("create", "get", "delete")),
     ("batch", "jobs", "", ("create", "get", "delete")),
     ("", "pods", "", ("list", "watch")),
@@ -34,7 +34,7 @@ _CLEANER_RIGHTS = (
     ("", "pods", "exec", ("get", "create")),
 )
 # What a strategy installs gets a copy of the secrets.
-_SECRET_RIGHTS: tuple[_Right, ...] = (("", "secrets", "", ("get",)),)
+_SECRET_RIGHTS = (("", "secrets", "", ("get",)),)
 _NODE_RIGHTS = (("", "nodes", "", ("list", "watch")),)
 _NAMESPACE_RIGHTS = (("", "namespaces", "", ("create", "get", "delete")),)
 
@@ -69,7 +69,7 @@ def inspect_cluster(api: Api, plan: ClusterPlan, options: Options, strategy: Str
 def list_missing_rights(api: Api, study: str, options: Options) -> list[str]:
     """Say what the account may not do, though a study has to."""
     namespace = namespace_of(study, options)
-    wanted = [(each, namespace) for each in _RIGHTS]
+    wanted: list[tuple[_Right, str]] = [(each, namespace) for each in _RIGHTS]
     if options.clean == "daemonset":
         wanted += [(each, namespace) for each in _CLEANER_RIGHTS]
     if options.pull_secrets and options.snapshotter_image:
